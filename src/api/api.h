@@ -1,0 +1,40 @@
+/* api.h - the doors to the world: routes, and what every route shares. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "net/http_server.h"
+#include "provider/catalog.h"
+
+/* A path is matched segment by segment; "{id}" at its end takes all that is left,
+ * because model names may hold slashes. */
+struct route {
+    enum http_method method;
+    const char      *path;
+    void (*serve)(struct http_exchange *x, const struct http_reader *rq);
+    enum { ROUTE_PLAIN, ROUTE_TAKES_JSON } body;
+    bool             quiet;                   /* asked all the time: logged at debug */
+};
+
+extern const struct http_app api_app;
+
+/* From now on new requests use this catalog; the api holds it. */
+void            api_use(struct catalog *c);
+struct catalog *api_catalog(void);
+void            api_set_ready(bool ready);
+bool            api_is_ready(void);
+
+/* What stands at "{id}" in the path, decoded into the arena; false if it cannot be. */
+bool api_path_id(const struct http_exchange *x, const struct http_reader *rq, struct arena *a,
+                 struct str *id);
+
+void api_answer_json(struct http_exchange *x, int status, struct str body);
+
+/* The routes' servants, by file. */
+void openai_serve_chat(struct http_exchange *x, const struct http_reader *rq);
+void openai_serve_models(struct http_exchange *x, const struct http_reader *rq);
+void openai_serve_model(struct http_exchange *x, const struct http_reader *rq);
+void ops_serve_livez(struct http_exchange *x, const struct http_reader *rq);
+void ops_serve_readyz(struct http_exchange *x, const struct http_reader *rq);
+void ops_serve_metrics(struct http_exchange *x, const struct http_reader *rq);
+
+#endif

@@ -1,0 +1,29 @@
+/* dialect.h - what a client dialect must be able to write.
+ *
+ * A dialect has a state per answer (its ids, what the client asked for), made by its
+ * route and freed with mem_free() by the sink that uses it. None of these functions
+ * does I/O; golden tests compare their bytes.
+ */
+#ifndef API_DIALECT_H
+#define API_DIALECT_H
+
+#include "base/buf.h"
+#include "chat/event.h"
+
+struct whole_answer {
+    struct str   text;
+    struct usage usage;
+    enum finish  finish;
+};
+
+struct dialect {
+    struct str stream_type;                   /* Content-Type of a stream       */
+    /* One event of a stream; the last word ends it. Whole SSE events only. */
+    void (*write_event)(void *state, const struct event *ev, struct buf *out);
+    /* A complete answer that is not a stream. */
+    void (*write_whole)(void *state, const struct whole_answer *a, struct buf *out);
+    /* The body of an error answer, before anything else has been said. */
+    void (*write_fault)(enum fault fault, struct buf *out);
+};
+
+#endif

@@ -1,0 +1,180 @@
+#include "api/openai_dialect.h"
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "wire/sse.h"
+
+#include <string.h>
+
+enum { ID_LENGTH = 29 };
+
+struct openai_state *openai_state_new(struct str model, bool include_usage)
+{
+    struct openai_state *s = mem_new(sizeof *s + model.n);
+
+    memcpy(s->id, "chatcmpl-", 9);
+    id_fill(s->id + 9, ID_LENGTH);
+    s->created = clock_wall_ms() / 1000;
+    s->include_usage = include_usage;
+    memcpy(s + 1, model.p, model.n);
+    s->model = (struct str){ (const char *)(s + 1), model.n };
+    return s;
+}
+
+/* ---- pieces --------------------------------------------------------------------- */
+
+static void write_identity(const struct openai_state *s, struct str object, struct buf *out)
+{
+    buf_lit(out, "{\"id\":\"");
+    buf_add(out, str_of(s->id));
+    buf_lit(out, "\",\"object\":\"");
+    buf_add(out, object);
+    buf_lit(out, "\",\"created\":");
+    buf_add_u64(out, (uint64_t)s->created);
+    buf_lit(out, ",\"model\":");
+    json_add_str(out, s->model);
+}
+
+static void write_usage(const struct usage *u, struct buf *out)
+{
+    buf_lit(out, "\"usage\":{\"prompt_tokens\":");
+    buf_add_u64(out, u->prompt);
+    buf_lit(out, ",\"completion_tokens\":");
+    buf_add_u64(out, u->completion);
+    buf_lit(out, ",\"total_tokens\":");
+    buf_add_u64(out, u->prompt + u->completion);
+    buf_lit(out, "}");
+}
+
+static struct str finish_reason(enum finish f)
+{
+    return f == FINISH_LENGTH ? STR("\"length\"") : STR("\"stop\"");
+}
+
+/* ---- a stream -------------------------------------------------------------------- */
+
+static void begin_chunk(const struct openai_state *s, struct buf *out)
+{
+    buf_lit(out, SSE_DATA);
+    write_identity(s, STR("chat.completion.chunk"), out);
+}
+
+/* With include_usage every chunk but the last says "usage":null (OpenAI's schema). */
+static void end_chunk(const struct openai_state *s, struct buf *out)
+{
+    if (s->include_usage)
+        buf_lit(out, ",\"usage\":null");
+    buf_lit(out, "}" SSE_END);
+}
+
+static void write_choice(const struct openai_state *s, struct str before, struct str text,
+                         struct str after, struct str reason, struct buf *out)
+{
+    begin_chunk(s, out);
+    buf_lit(out, ",\"choices\":[{\"index\":0,\"delta\":{");
+    buf_add(out, before);
+    json_add_text(out, text);
+    buf_add(out, after);
+    buf_lit(out, "},\"logprobs\":null,\"finish_reason\":");
+    buf_add(out, reason);
+    buf_lit(out, "}]");
+    end_chunk(s, out);
+}
+
+static void write_usage_chunk(const struct openai_state *s, const struct usage *u, struct buf *out)
+{
+    begin_chunk(s, out);
+    buf_lit(out, ",\"choices\":[],");
+    write_usage(u, out);
+    buf_lit(out, "}" SSE_END);
+}
+
+static void write_fault(enum fault fault, struct buf *out)
+{
+    openai_write_error(out, fault_http(fault), fault_text(fault), NULL, fault_name(fault));
+}
+
+/* The usage chunk stands behind the finish chunk, but the event comes before it. */
+static void write_event(void *state, const struct event *ev, struct buf *out)
+{
+    struct openai_state *s = state;
+
+    switch (ev->type) {
+    case EVENT_START:
+        write_choice(s, STR("\"role\":\"assistant\",\"content\":\"\""), STR(""), STR(""), STR("null"), out);
+        return;
+    case EVENT_DELTA:
+        write_choice(s, STR("\"content\":\""), ev->text, STR("\""), STR("null"), out);
+        return;
+    case EVENT_USAGE:
+        s->usage = ev->usage;
+        return;
+    case EVENT_FINISH:
+        write_choice(s, STR(""), STR(""), STR(""), finish_reason(ev->finish), out);
+        if (s->include_usage)
+            write_usage_chunk(s, &s->usage, out);
+        buf_lit(out, SSE_DATA "[DONE]" SSE_END);
+        return;
+    case EVENT_ERROR:
+        buf_lit(out, SSE_DATA);
+        write_fault(ev->fault, out);
+        buf_lit(out, SSE_END);
+        return;
+    }
+}
+
+/* ---- one answer ------------------------------------------------------------------- */
+
+static void write_whole(void *state, const struct whole_answer *a, struct buf *out)
+{
+    const struct openai_state *s = state;
+
+    write_identity(s, STR("chat.completion"), out);
+    buf_lit(out, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
+    json_add_str(out, a->text);
+    buf_lit(out, ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":");
+    buf_add(out, finish_reason(a->finish));
+    buf_lit(out, "}],");
+    write_usage(&a->usage, out);
+    buf_lit(out, "}");
+}
+
+/* ---- errors ------------------------------------------------------------------------ */
+
+static const char *error_type(int status)
+{
+    if (status == 429)
+        return "rate_limit_error";
+    return status >= 500 ? "server_error" : "invalid_request_error";
+}
+
+static void add_str_or_null(struct buf *out, const char *text)
+{
+    if (text)
+        json_add_str(out, str_of(text));
+    else
+        buf_lit(out, "null");
+}
+
+void openai_write_error(struct buf *out, int status, const char *message, const char *param,
+                        const char *code)
+{
+    buf_lit(out, "{\"error\":{\"message\":");
+    json_add_str(out, str_of(message));
+    buf_lit(out, ",\"type\":");
+    json_add_str(out, str_of(error_type(status)));
+    buf_lit(out, ",\"param\":");
+    add_str_or_null(out, param);
+    buf_lit(out, ",\"code\":");
+    add_str_or_null(out, code);
+    buf_lit(out, "}}");
+}
+
+const struct dialect openai_dialect = {
+    .stream_type = STR_INIT("text/event-stream; charset=utf-8"),
+    .write_event = write_event,
+    .write_whole = write_whole,
+    .write_fault = write_fault,
+};

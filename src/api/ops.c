@@ -1,0 +1,52 @@
+/* ops.c - what operators and their machines ask. */
+#include "api/api.h"
+
+#include "base/mem.h"
+#include "base/metrics.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+/* Alive means: the loop answers. It says nothing about anything behind it. */
+void ops_serve_livez(struct http_exchange *x, const struct http_reader *rq)
+{
+    (void)rq;
+    api_answer_json(x, 200, STR("{\"status\":\"alive\"}"));
+}
+
+void ops_serve_readyz(struct http_exchange *x, const struct http_reader *rq)
+{
+    (void)rq;
+    if (api_is_ready())
+        api_answer_json(x, 200, STR("{\"status\":\"ready\"}"));
+    else
+        api_answer_json(x, 503, STR("{\"status\":\"draining\"}"));
+}
+
+/* Second number of /proc/self/statm, in pages. The file is made by the kernel as it is
+ * read, so this does not wait for a disk. */
+static int64_t resident_bytes(void)
+{
+    FILE *f = fopen("/proc/self/statm", "re");
+    long  pages = 0;
+
+    if (f && fscanf(f, "%*s %ld", &pages) != 1)
+        pages = 0;
+    if (f)
+        fclose(f);
+    return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+void ops_serve_metrics(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct buf body = BUF(1 << 20);
+
+    (void)rq;
+    metric_set(METRIC_RESIDENT, resident_bytes());
+    metric_set(METRIC_ALLOCATED, (int64_t)mem_live_bytes());
+    metric_set(METRIC_ALLOCATIONS, (int64_t)mem_allocations());
+    metrics_write(&body);
+    http_answer(x, &(struct http_answer){ 200, STR("text/plain; version=0.0.4; charset=utf-8"), STR(""),
+                                          buf_str(&body) });
+    buf_release(&body);
+}

@@ -1,0 +1,207 @@
+/* routes.c - who serves what, and what is checked before anybody serves it. */
+#include "api/api.h"
+
+#include "api/cors.h"
+#include "api/openai_dialect.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct route routes[] = {
+    { HTTP_METHOD_POST, "/v1/chat/completions", openai_serve_chat, ROUTE_TAKES_JSON, false },
+    { HTTP_METHOD_GET, "/v1/models", openai_serve_models, ROUTE_PLAIN, false },
+    { HTTP_METHOD_GET, "/v1/models/{id}", openai_serve_model, ROUTE_PLAIN, false },
+    { HTTP_METHOD_GET, "/livez", ops_serve_livez, ROUTE_PLAIN, true },
+    { HTTP_METHOD_GET, "/readyz", ops_serve_readyz, ROUTE_PLAIN, true },
+    { HTTP_METHOD_GET, "/metrics", ops_serve_metrics, ROUTE_PLAIN, true },
+};
+enum { ROUTES = sizeof routes / sizeof *routes };
+
+static struct catalog *catalog;
+static bool            is_ready;
+
+void api_use(struct catalog *c)
+{
+    catalog = c;
+}
+
+struct catalog *api_catalog(void)
+{
+    return catalog;
+}
+
+void api_set_ready(bool ready)
+{
+    is_ready = ready;
+}
+
+bool api_is_ready(void)
+{
+    return is_ready;
+}
+
+/* ---- matching --------------------------------------------------------------------- */
+
+static size_t fixed_length(const struct route *r)
+{
+    return strcspn(r->path, "{");
+}
+
+static bool path_fits(const struct route *r, struct str path)
+{
+    size_t     n = fixed_length(r);
+    struct str fixed = { r->path, n };
+
+    return r->path[n] ? path.n > n && str_starts(path, fixed) : str_eq(path, fixed);
+}
+
+static bool method_fits(const struct route *r, enum http_method m)
+{
+    return r->method == m || (r->method == HTTP_METHOD_GET && m == HTTP_METHOD_HEAD);
+}
+
+static const struct route *find_route(struct str path, enum http_method m)
+{
+    for (size_t i = 0; i < ROUTES; i++)
+        if (method_fits(&routes[i], m) && path_fits(&routes[i], path))
+            return &routes[i];
+    return NULL;
+}
+
+/* "GET, HEAD, OPTIONS": what this path takes. False if it takes nothing. */
+static bool write_allow(struct str path, struct buf *out)
+{
+    bool any = false, all = str_eq(path, STR("*"));
+    bool seen[HTTP_METHOD_OPTIONS + 1] = { false };
+
+    buf_lit(out, "allow: ");
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (seen[routes[i].method] || !(all || path_fits(&routes[i], path)))
+            continue;
+        any = seen[routes[i].method] = true;
+        buf_addf(out, "%s, ", http_method_name(routes[i].method));
+        if (routes[i].method == HTTP_METHOD_GET)
+            buf_lit(out, "HEAD, ");
+    }
+    buf_lit(out, "OPTIONS\r\n");
+    return any;
+}
+
+bool api_path_id(const struct http_exchange *x, const struct http_reader *rq, struct arena *a,
+                 struct str *id)
+{
+    return http_decode(str_from(rq->target.path, fixed_length(x->route)), a, id);
+}
+
+/* ---- before anybody serves it -------------------------------------------------------- */
+
+static bool refuse(struct http_exchange *x, int status, const char *why)
+{
+    http_refuse(x, status, why, STR(""));
+    return false;
+}
+
+static bool check_json(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct str type = http_media_type(http_reader_header(rq, STR("content-type")));
+    struct str coding = http_reader_header(rq, STR("content-encoding"));
+
+    if (!http_reader_is_chunked(rq) && !http_reader_count(rq, STR("content-length")))
+        return refuse(x, 411, "the request needs a Content-Length");
+    if (!str_eq_nocase(type, STR("application/json")))
+        return refuse(x, 415, "the body must be JSON: send Content-Type: application/json");
+    if (coding.n && !str_eq_nocase(coding, STR("identity")))
+        return refuse(x, 415, "the body must be sent without Content-Encoding");
+    return true;
+}
+
+static bool refuse_route(struct http_exchange *x, struct str path)
+{
+    struct buf allow = BUF(256);
+    bool       any = write_allow(path, &allow);
+
+    if (any)
+        http_refuse(x, 405, "this path does not take that method", buf_str(&allow));
+    else
+        http_refuse(x, 404, "there is nothing at this path", STR(""));
+    buf_release(&allow);
+    return false;
+}
+
+static bool on_head(struct http_exchange *x, const struct http_reader *rq)
+{
+    const struct route *route = find_route(rq->target.path, rq->method);
+
+    x->route = route;
+    cors_add_fields(x, rq, &catalog->settings->http);
+    if (rq->method == HTTP_METHOD_OPTIONS)
+        return true;
+    if (!route)
+        return refuse_route(x, rq->target.path);
+    return route->body == ROUTE_PLAIN || check_json(x, rq);
+}
+
+static void serve_options(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct buf fields = BUF(8192);
+
+    if (write_allow(rq->target.path, &fields)) {
+        cors_write_preflight(rq, &catalog->settings->http, &fields);
+        http_answer(x, &(struct http_answer){ .status = 204, .fields = buf_str(&fields) });
+    } else {
+        http_refuse(x, 404, "there is nothing at this path", STR(""));
+    }
+    buf_release(&fields);
+}
+
+static void on_request(struct http_exchange *x, const struct http_reader *rq)
+{
+    const struct route *route = x->route;
+
+    if (rq->method == HTTP_METHOD_OPTIONS)
+        serve_options(x, rq);
+    else
+        route->serve(x, rq);
+}
+
+/* ---- after it ---------------------------------------------------------------------------- */
+
+static void write_refusal(const struct http_exchange *x, struct str path, int status, const char *why,
+                          struct buf *body)
+{
+    (void)x;                                  /* one family of error bodies so far */
+    (void)path;
+    openai_write_error(body, status, why, NULL, NULL);
+}
+
+static void on_end(const struct http_exchange *x, struct str path)
+{
+    const struct route *route = x->route;
+    char                status[12];
+
+    snprintf(status, sizeof status, "%d", x->status);
+    metric_add_labelled(METRIC_REQUESTS, route ? route->path : "none", status);
+    if (x->logged)
+        return;
+    if (path.n > 200)
+        path.n = 200;
+    LOG(route && route->quiet ? LOG_DEBUG : LOG_INFO, L_MSG("request"), L_TEXT("request_id", x->id),
+        L_TEXT("client", x->client), L_TEXT("method", http_method_name(x->method)), L_STR("path", path),
+        L_INT("status", x->status), L_MS("ms", clock_exact() - x->started));
+}
+
+void api_answer_json(struct http_exchange *x, int status, struct str body)
+{
+    http_answer(x, &(struct http_answer){ status, STR("application/json"), STR(""), body });
+}
+
+const struct http_app api_app = {
+    .on_head = on_head,
+    .on_request = on_request,
+    .write_refusal = write_refusal,
+    .on_end = on_end,
+};

@@ -1,0 +1,97 @@
+#include "base/buf.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FIRST_SIZE = 256 };
+
+void buf_release(struct buf *b)
+{
+    mem_free(b->p);
+    *b = BUF(b->limit);
+}
+
+void buf_clear(struct buf *b)
+{
+    b->n = 0;
+    b->over = false;
+}
+
+struct str buf_str(const struct buf *b)
+{
+    return (struct str){ b->p, b->n };
+}
+
+bool buf_reserve(struct buf *b, size_t n)
+{
+    size_t cap = b->cap ? b->cap : FIRST_SIZE;
+
+    if (b->over || n > b->limit - b->n) {
+        b->over = true;
+        return false;
+    }
+    if (n <= b->cap - b->n)
+        return true;
+    while (cap < b->n + n)
+        cap *= 2;
+    if (cap > b->limit)
+        cap = b->limit;
+    b->p = mem_resize(b->p, cap);
+    b->cap = cap;
+    return true;
+}
+
+void buf_add(struct buf *b, struct str s)
+{
+    if (s.n == 0 || !buf_reserve(b, s.n))
+        return;
+    memcpy(b->p + b->n, s.p, s.n);
+    b->n += s.n;
+}
+
+void buf_add_char(struct buf *b, char c)
+{
+    if (buf_reserve(b, 1))
+        b->p[b->n++] = c;
+}
+
+void buf_add_u64(struct buf *b, uint64_t v)
+{
+    char   digits[20];
+    size_t at = sizeof digits;
+
+    do
+        digits[--at] = (char)('0' + v % 10);
+    while (v /= 10);
+    buf_add(b, (struct str){ digits + at, sizeof digits - at });
+}
+
+void buf_addf(struct buf *b, const char *format, ...)
+{
+    va_list args, again;
+    int     n;
+
+    va_start(args, format);
+    va_copy(again, args);
+    n = vsnprintf(NULL, 0, format, args);
+    assert(n >= 0);
+    /* vsnprintf() wants room for a NUL that we do not keep. */
+    if (buf_reserve(b, (size_t)n + 1)) {
+        vsnprintf(b->p + b->n, (size_t)n + 1, format, again);
+        b->n += (size_t)n;
+    }
+    va_end(again);
+    va_end(args);
+}
+
+void buf_drop_front(struct buf *b, size_t n)
+{
+    assert(n <= b->n);
+    b->n -= n;
+    if (b->n)
+        memmove(b->p, b->p + n, b->n);
+}

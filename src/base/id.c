@@ -1,0 +1,34 @@
+#include "base/id.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+/* The kernel is asked for 256 bytes at a time; one identifier needs about 25. */
+static unsigned char pool[256];
+static size_t        pool_left;
+
+static unsigned char random_byte(void)
+{
+    if (pool_left == 0) {
+        if (getrandom(pool, sizeof pool, 0) != (ssize_t)sizeof pool) {
+            fputs("runnel: the kernel gives no random bytes\n", stderr);
+            abort();
+        }
+        pool_left = sizeof pool;
+    }
+    return pool[--pool_left];
+}
+
+void id_fill(char *out, size_t n)
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+    for (size_t i = 0; i < n;) {
+        unsigned char b = random_byte();
+
+        if (b < 248)                          /* 4 x 62: keeps every digit as likely */
+            out[i++] = digits[b % 62];
+    }
+    out[n] = '\0';
+}

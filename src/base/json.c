@@ -1,0 +1,249 @@
+#include "base/json.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <string.h>
+#include <yyjson.h>
+
+enum { MAX_DEPTH = 64 };
+
+/* ---- reading ------------------------------------------------------------- */
+
+static void *hook_malloc(void *ctx, size_t size)
+{
+    (void)ctx;
+    return mem_hook_malloc(size);
+}
+
+static void *hook_realloc(void *ctx, void *p, size_t old_size, size_t size)
+{
+    (void)ctx;
+    (void)old_size;
+    return mem_hook_realloc(p, size);
+}
+
+static void hook_free(void *ctx, void *p)
+{
+    (void)ctx;
+    mem_free(p);
+}
+
+static const yyjson_alc hooks = { hook_malloc, hook_realloc, hook_free, NULL };
+
+/* Brackets outside strings, counted before parsing: no walker of ours or of the
+ * library ever meets a text that is nested deeper. */
+static bool is_too_deep(struct str text)
+{
+    size_t depth = 0;
+    bool   quoted = false;
+
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && (c == '[' || c == '{') && ++depth > MAX_DEPTH)
+            return true;
+        else if (!quoted && (c == ']' || c == '}') && depth)
+            depth--;
+    }
+    return false;
+}
+
+static bool has_twins(yyjson_val *object)
+{
+    yyjson_obj_iter outer = yyjson_obj_iter_with(object);
+    yyjson_val     *key, *other;
+
+    if (yyjson_obj_size(object) > 1000)       /* quadratic below; nobody honest sends this */
+        return true;
+    while ((key = yyjson_obj_iter_next(&outer))) {
+        yyjson_obj_iter inner = outer;
+
+        while ((other = yyjson_obj_iter_next(&inner)))
+            if (yyjson_equals(key, other))
+                return true;
+    }
+    return false;
+}
+
+static const char *what_is_ambiguous(yyjson_val *v)
+{
+    size_t      at, max;
+    yyjson_val *key, *child;
+    const char *why = NULL;
+
+    if (yyjson_is_str(v) && memchr(yyjson_get_str(v), 0, yyjson_get_len(v)))
+        return "a string holds the character U+0000";
+    if (yyjson_is_obj(v) && has_twins(v))
+        return "an object has the same member twice (or over 1000 members)";
+    if (yyjson_is_obj(v)) {
+        yyjson_obj_foreach(v, at, max, key, child)
+            if ((why = what_is_ambiguous(key)) || (why = what_is_ambiguous(child)))
+                return why;
+    } else if (yyjson_is_arr(v)) {
+        yyjson_arr_foreach(v, at, max, child)
+            if ((why = what_is_ambiguous(child)))
+                return why;
+    }
+    return NULL;
+}
+
+struct json_doc *json_read(struct str text, const char **why)
+{
+    yyjson_read_err err;
+    yyjson_doc     *doc;
+
+    if (is_too_deep(text)) {
+        *why = "it is nested more than 64 levels deep";
+        return NULL;
+    }
+    doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.n, 0, &hooks, &err);
+    if (!doc) {
+        *why = text.n ? err.msg : "it is empty";
+        return NULL;
+    }
+    *why = what_is_ambiguous(yyjson_doc_get_root(doc));
+    if (!*why)
+        return (struct json_doc *)doc;
+    yyjson_doc_free(doc);
+    return NULL;
+}
+
+void json_free(struct json_doc *doc)
+{
+    yyjson_doc_free((yyjson_doc *)doc);
+}
+
+static yyjson_val *val(const struct json *v)
+{
+    return (yyjson_val *)(uintptr_t)v;
+}
+
+const struct json *json_root(const struct json_doc *doc)
+{
+    return (const struct json *)yyjson_doc_get_root((yyjson_doc *)(uintptr_t)doc);
+}
+
+enum json_type json_type(const struct json *v)
+{
+    switch (yyjson_get_type(val(v))) {
+    case YYJSON_TYPE_BOOL: return JSON_BOOL;
+    case YYJSON_TYPE_NUM:  return JSON_NUMBER;
+    case YYJSON_TYPE_STR:  return JSON_STRING;
+    case YYJSON_TYPE_ARR:  return JSON_ARRAY;
+    case YYJSON_TYPE_OBJ:  return JSON_OBJECT;
+    default:               return JSON_NONE;
+    }
+}
+
+const struct json *json_get(const struct json *object, const char *name)
+{
+    yyjson_val *v = yyjson_obj_get(val(object), name);
+
+    return yyjson_is_null(v) ? NULL : (const struct json *)v;
+}
+
+struct str json_str(const struct json *v)
+{
+    return (struct str){ yyjson_get_str(val(v)), yyjson_get_len(val(v)) };
+}
+
+bool json_is_true(const struct json *v)
+{
+    return yyjson_is_true(val(v));
+}
+
+/* 16, 16.0 and 1.6e1 are the same number in JSON. */
+bool json_int(const struct json *v, int64_t *out)
+{
+    double d = yyjson_get_num(val(v));
+
+    if (!yyjson_is_num(val(v)) || d < -9007199254740991.0 || d > 9007199254740991.0)
+        return false;
+    *out = (int64_t)d;
+    return (double)*out == d;
+}
+
+size_t json_count(const struct json *array)
+{
+    return yyjson_arr_size(val(array));
+}
+
+struct json_walk json_walk(const struct json *array)
+{
+    return (struct json_walk){ (const struct json *)yyjson_arr_get_first(val(array)),
+                               yyjson_arr_size(val(array)) };
+}
+
+const struct json *json_walk_next(struct json_walk *w)
+{
+    const struct json *v = w->next;
+
+    if (w->left == 0)
+        return NULL;
+    if (--w->left)
+        w->next = (const struct json *)unsafe_yyjson_get_next(val(v));
+    return v;
+}
+
+/* ---- writing ------------------------------------------------------------- */
+
+static void add_escape(struct buf *b, unsigned char c)
+{
+    static const char named[] = "btn\0fr";    /* 0x08 to 0x0d; 0x0b has no name */
+
+    if (c == '"' || c == '\\')
+        buf_add(b, (struct str){ (char[]){ '\\', (char)c }, 2 });
+    else if (c >= 0x08 && c <= 0x0d && c != 0x0b)
+        buf_add(b, (struct str){ (char[]){ '\\', named[c - 8] }, 2 });
+    else
+        buf_addf(b, "\\u%04x", c);
+}
+
+static bool must_escape(unsigned char c)
+{
+    return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
+}
+
+void json_add_text(struct buf *b, struct str s)
+{
+    size_t from = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (!must_escape(c))
+            continue;
+        buf_add(b, (struct str){ s.p + from, i - from });
+        add_escape(b, c);
+        from = i + 1;
+    }
+    buf_add(b, str_from(s, from));
+}
+
+void json_add_str(struct buf *b, struct str s)
+{
+    buf_add_char(b, '"');
+    json_add_text(b, s);
+    buf_add_char(b, '"');
+}
+
+/* For logs: bytes over 0x7e come out one by one, as Latin-1 escapes. It is a
+ * log of what was sent, not a rendering of it. */
+void json_add_ascii(struct buf *b, struct str s)
+{
+    buf_add_char(b, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (must_escape(c) || c >= 0x7f)
+            add_escape(b, c);
+        else
+            buf_add_char(b, (char)c);
+    }
+    buf_add_char(b, '"');
+}

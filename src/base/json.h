@@ -1,0 +1,39 @@
+/* json.h - the dozen things we do with JSON.
+ *
+ * Reading: json_read() makes a document of strict RFC 8259 text; values are
+ * borrowed from it. Depth, duplicate member names and NUL in strings are refused,
+ * because two readers of such a text may see two different things. A member that is
+ * null reads as absent: json_get() gives NULL for both, and every reader takes NULL.
+ * Writing: straight into a buf.
+ */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include "base/buf.h"
+
+struct json;                                  /* one value                      */
+struct json_doc;
+
+enum json_type { JSON_NONE, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+
+/* NULL when the text is not JSON; `why` then says what is wrong, in a sentence. */
+struct json_doc   *json_read(struct str text, const char **why);
+void               json_free(struct json_doc *doc);
+const struct json *json_root(const struct json_doc *doc);
+
+enum json_type     json_type(const struct json *v);
+const struct json *json_get(const struct json *object, const char *name);
+struct str         json_str(const struct json *v);          /* empty if no string   */
+bool               json_is_true(const struct json *v);
+bool               json_int(const struct json *v, int64_t *out); /* a whole number  */
+size_t             json_count(const struct json *array);
+
+struct json_walk { const struct json *next; size_t left; };
+struct json_walk   json_walk(const struct json *array);
+const struct json *json_walk_next(struct json_walk *w);     /* NULL at the end      */
+
+void json_add_str(struct buf *b, struct str s);   /* quoted; valid UTF-8 stays as it is */
+void json_add_text(struct buf *b, struct str s);  /* the same without the quotes        */
+void json_add_ascii(struct buf *b, struct str s); /* quoted; any bytes, ASCII comes out */
+
+#endif

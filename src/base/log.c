@@ -1,0 +1,175 @@
+#include "base/log.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A line is at most this long, so that a pipe takes it whole or not at all. */
+enum { LINE_MAX_BYTES = 4000, PIPE_PIECE = 4096, BACKLOG_BYTES = 64 * 1024 };
+
+static enum log_level  lowest = LOG_INFO;
+static enum log_format format = LOG_LOGFMT;
+static struct buf      backlog = { .limit = BACKLOG_BYTES };
+static uint64_t        dropped;
+
+void log_setup(enum log_level new_lowest, enum log_format new_format)
+{
+    lowest = new_lowest;
+    format = new_format;
+}
+
+bool log_wants(enum log_level level)
+{
+    return level >= lowest;
+}
+
+/* ---- one line ----------------------------------------------------------- */
+
+static bool is_plain(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c >= 0x7f)
+            return false;
+    }
+    return s.n > 0;
+}
+
+static void add_value(struct buf *line, const struct log_field *f)
+{
+    switch (f->kind) {
+    case LOG_IS_INT:
+        buf_addf(line, "%lld", (long long)f->number);
+        return;
+    case LOG_IS_MS:
+        buf_addf(line, "%.3f", (double)f->number / 1e6);
+        return;
+    case LOG_IS_TEXT:
+        if (format == LOG_LOGFMT && is_plain(f->text))
+            buf_add(line, f->text);
+        else
+            json_add_ascii(line, f->text);
+        return;
+    }
+}
+
+static void add_field(struct buf *line, const struct log_field *f)
+{
+    if (format == LOG_JSON)
+        buf_addf(line, line->n ? ",\"%s\":" : "{\"%s\":", f->key);
+    else
+        buf_addf(line, line->n ? " %s=" : "%s=", f->key);
+    add_value(line, f);
+}
+
+/* A field that would make the line too long is left out whole: what stays can
+ * always be parsed. */
+static void add_field_if_it_fits(struct buf *line, const struct log_field *f)
+{
+    size_t before = line->n;
+
+    add_field(line, f);
+    if (line->over) {
+        line->n = before;
+        line->over = false;
+    }
+}
+
+static void make_line(struct buf *line, enum log_level level, const struct log_field *fields)
+{
+    static const char *const names[] = { "debug", "info", "warn", "error" };
+    char                     ts[25];
+
+    clock_log_time(ts);
+    add_field(line, &(struct log_field)L_TEXT("ts", ts));
+    add_field(line, &(struct log_field)L_TEXT("level", names[level]));
+    for (const struct log_field *f = fields; f->key; f++)
+        add_field_if_it_fits(line, f);
+    line->limit += 2;
+    if (format == LOG_JSON)
+        buf_add_char(line, '}');
+    buf_add_char(line, '\n');
+}
+
+/* ---- out, without waiting ------------------------------------------------ */
+
+static bool can_write(void)
+{
+    struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
+}
+
+/* The longest run of whole lines that a ready pipe is sure to take. */
+static size_t next_piece(void)
+{
+    size_t n = backlog.n;
+
+    if (n <= PIPE_PIECE)
+        return n;
+    for (n = PIPE_PIECE; n > 0 && backlog.p[n - 1] != '\n'; n--)
+        ;
+    return n;
+}
+
+void log_flush(void)
+{
+    while (backlog.n && can_write()) {
+        ssize_t n = write(STDERR_FILENO, backlog.p, next_piece());
+
+        if (n < 0 && errno != EINTR)          /* nobody reads: EPIPE, ENOSPC    */
+            break;
+        if (n > 0)
+            buf_drop_front(&backlog, (size_t)n);
+    }
+}
+
+static void enqueue(struct str line)
+{
+    if (line.n > backlog.limit - backlog.n)
+        log_flush();
+    if (line.n > backlog.limit - backlog.n) {
+        dropped++;
+        return;
+    }
+    buf_add(&backlog, line);
+}
+
+void log_write(enum log_level level, const struct log_field *fields)
+{
+    static struct buf line;
+
+    if (dropped && backlog.n < backlog.limit / 2) {
+        uint64_t n = dropped;
+
+        dropped = 0;
+        LOG(LOG_WARN, L_MSG("log lines dropped"), L_INT("dropped", n));
+    }
+    line.limit = LINE_MAX_BYTES;
+    buf_clear(&line);
+    make_line(&line, level, fields);
+    enqueue(buf_str(&line));
+    if (level == LOG_ERROR)
+        log_flush();
+}
+
+void die(const char *text, ...)
+{
+    va_list args;
+
+    log_flush();
+    va_start(args, text);
+    fputs("runnel: ", stderr);
+    vfprintf(stderr, text, args);
+    fputc('\n', stderr);
+    va_end(args);
+    exit(1);
+}

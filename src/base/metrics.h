@@ -1,0 +1,67 @@
+/* metrics.h - the metrics table: every figure the service shows about itself.
+ *
+ * A row here is all it takes: name, kind, labels, help. Plain metrics are one
+ * number; a labelled one has a child per combination of label values. Label
+ * values come from fixed sets (routes, statuses, ends), never from requests.
+ */
+#ifndef BASE_METRICS_H
+#define BASE_METRICS_H
+
+#include "base/buf.h"
+
+/*    id               kind       name                              labels          help   */
+#define METRICS(X)                                                                            \
+    X(CONNECTIONS,     GAUGE,     "runnel_connections",             "",                       \
+      "Client connections open now.")                                                         \
+    X(ACCEPTED,        COUNTER,   "runnel_connections_total",       "",                       \
+      "Client connections accepted.")                                                         \
+    X(REFUSED,         COUNTER,   "runnel_connections_refused_total", "",                     \
+      "Client connections refused because too many were open.")                               \
+    X(REQUESTS,        COUNTER,   "runnel_http_requests_total",     "route,status",           \
+      "Requests answered, by route and HTTP status.")                                         \
+    X(RECEIVED,        COUNTER,   "runnel_received_bytes_total",    "",                       \
+      "Bytes read from clients.")                                                             \
+    X(SENT,            COUNTER,   "runnel_sent_bytes_total",        "",                       \
+      "Bytes given to the kernel for clients.")                                               \
+    X(TURNS_RUNNING,   GAUGE,     "runnel_turns_running",           "",                       \
+      "Turns that have a place now.")                                                         \
+    X(TURNS_WAITING,   GAUGE,     "runnel_turns_waiting",           "",                       \
+      "Turns that wait for a place now.")                                                     \
+    X(TURNS,           COUNTER,   "runnel_turns_total",             "end",                    \
+      "Turns ended, by how they ended.")                                                      \
+    X(EVENTS,          COUNTER,   "runnel_turn_events_total",       "",                       \
+      "Events of answers handed to readers.")                                                 \
+    X(FIRST_EVENT,     HISTOGRAM, "runnel_first_event_seconds",     "",                       \
+      "From the question to the first event of its answer.")                                  \
+    X(EVENT_GAP,       HISTOGRAM, "runnel_event_gap_seconds",       "",                       \
+      "Between two events of one answer.")                                                    \
+    X(LOOP_LAG,        HISTOGRAM, "runnel_loop_lag_seconds",        "",                       \
+      "How late the loop runs what is due.")                                                  \
+    X(SLOW_READERS,    COUNTER,   "runnel_slow_readers_cut_total",  "",                       \
+      "Connections cut because nothing was read from them in time.")                          \
+    X(RELOADS,         COUNTER,   "runnel_reloads_total",           "result",                 \
+      "Settings read again on SIGHUP.")                                                       \
+    X(ALLOCATIONS,     COUNTER,   "runnel_allocations_total",       "",                       \
+      "Heap allocations since the start.")                                                    \
+    X(ALLOCATED,       GAUGE,     "runnel_allocated_bytes",         "",                       \
+      "Heap bytes in use.")                                                                   \
+    X(RESIDENT,        GAUGE,     "runnel_resident_bytes",          "",                       \
+      "Resident memory of the process.")
+
+enum metric {
+#define X(id, kind, name, labels, help) METRIC_##id,
+    METRICS(X)
+#undef X
+    METRIC_COUNT
+};
+
+void metric_add(enum metric m, int64_t n);
+void metric_set(enum metric m, int64_t value);
+void metric_add_labelled(enum metric m, const char *first, const char *second);
+void metric_observe(enum metric m, uint64_t ns);     /* histograms of seconds  */
+int64_t metric_value(enum metric m);                 /* plain ones; for tests  */
+
+void metrics_write(struct buf *out);                 /* Prometheus text        */
+void metrics_release(void);
+
+#endif

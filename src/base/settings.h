@@ -1,0 +1,68 @@
+/* settings.h - everything an operator can decide. The rows are in settings.c. */
+#ifndef BASE_SETTINGS_H
+#define BASE_SETTINGS_H
+
+#include "base/conf.h"
+
+struct http_settings {
+    uint64_t          max_connections, max_requests_per_connection;
+    uint64_t          max_header_bytes, max_headers, max_uri_bytes, max_body_bytes;
+    uint64_t          header_timeout, body_timeout, idle_timeout, write_timeout, linger_timeout;
+    struct conf_texts trusted_proxies;
+    struct str        request_id_header;
+    struct conf_texts cors_origins;
+};
+
+struct stream_settings {
+    uint64_t commit_after, heartbeat;         /* ns                             */
+    uint64_t queue_bytes;
+};
+
+struct turn_settings {
+    uint64_t max_running, max_waiting;
+    uint64_t max_wait, max_time;              /* ns                             */
+    uint64_t max_answer_bytes;
+};
+
+struct provider_settings {
+    int        line;
+    struct str name;
+    int        kind;                          /* enum provider_kind             */
+    uint64_t   max_streams;                   /* 0: no limit                    */
+    uint64_t   tokens_per_second;             /* echo; 0: as fast as it goes    */
+};
+enum provider_kind { PROVIDER_ECHO };
+
+struct target_settings {
+    int        line;
+    struct str provider, model;
+};
+
+struct model_settings {
+    int                 line;
+    struct str          name;
+    int                 class;
+    struct conf_records targets;              /* struct target_settings         */
+};
+
+struct settings {
+    struct arena           arena;             /* all of the below lives here    */
+    struct str             listen;
+    int                    log_level, log_format;
+    struct http_settings   http;
+    struct stream_settings stream;
+    struct turn_settings   turns;
+    uint64_t               drain_seconds;     /* ns                             */
+    struct conf_records    providers;         /* struct provider_settings       */
+    struct conf_records    models;            /* struct model_settings          */
+};
+
+/* NULL when there are mistakes, which are then in `mistakes`, a line each.
+ * `file` may be NULL; `overrides` are "name=value" and end with NULL. */
+struct settings *settings_load(const char *file, const char *const *overrides, struct buf *mistakes);
+void             settings_free(struct settings *s);
+
+void settings_write_help(struct buf *out);
+void settings_write_markdown(struct buf *out);
+
+#endif

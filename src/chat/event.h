@@ -1,0 +1,57 @@
+/* event.h - the only words an answer is made of.
+ *
+ * A source (one per provider dialect) turns what it hears into events; a sink (one
+ * per client dialect) turns events into bytes. Neither knows the other, so N
+ * providers and M dialects cost N + M.
+ *
+ *     START  DELTA*  USAGE?  ( FINISH | ERROR )
+ *
+ * ERROR may also come first: a provider that fails before its first word. Text is
+ * whole UTF-8 characters. What an event points to lives until the function it was
+ * handed to returns.
+ */
+#ifndef CHAT_EVENT_H
+#define CHAT_EVENT_H
+
+#include "base/str.h"
+#include "chat/fault.h"
+
+enum event_type {
+    EVENT_START,                              /* a provider took the question   */
+    EVENT_DELTA,                              /* a piece of the answer          */
+    EVENT_USAGE,                              /* token counts                   */
+    EVENT_FINISH,                             /* the last word, good            */
+    EVENT_ERROR,                              /* the last word, bad             */
+};
+
+enum finish { FINISH_STOP, FINISH_LENGTH };
+
+struct usage {
+    uint64_t prompt, completion;              /* tokens                         */
+};
+
+struct event {
+    enum event_type type;
+    struct str      text;                     /* DELTA                          */
+    struct usage    usage;                    /* USAGE                          */
+    enum finish     finish;                   /* FINISH                         */
+    enum fault      fault;                    /* ERROR                          */
+};
+
+const char *event_name(enum event_type type);
+
+/* Where a source puts its events. put() for each; flush() when what came together
+ * has been put, so that it can leave together. */
+struct outlet {
+    void (*put)(void *ctx, const struct event *ev);
+    void (*flush)(void *ctx);
+    void *ctx;
+};
+
+/* Checks the grammar above, one event after the other. Starts zeroed. */
+struct grammar {
+    bool started, counted, ended;
+};
+bool grammar_allows(struct grammar *g, enum event_type next);
+
+#endif

@@ -1,0 +1,35 @@
+/* fault.h - every way a turn can end other than well, in one table. */
+#ifndef CHAT_FAULT_H
+#define CHAT_FAULT_H
+
+#include <stdbool.h>
+
+/* How a turn ended: the same word in the stream, the log, the metric (and, when
+ * conversations are kept, the database). */
+enum end { END_COMPLETE, END_STOPPED, END_INTERRUPTED, END_ERROR };
+
+/*    id              name              http  retry  end          what the caller may read              */
+#define FAULTS(X)                                                                                      \
+    X(OVERLOADED,     overloaded,       503,  true,  ERROR,       "too many answers are being made at the moment")    \
+    X(PROVIDER_BUSY,  provider_busy,    503,  true,  ERROR,       "every provider of this model is busy")             \
+    X(TIMEOUT,        timeout,          504,  true,  ERROR,       "the answer took too long and was ended")           \
+    X(ANSWER_TOO_BIG, answer_too_big,   502,  false, ERROR,       "the answer was larger than this service passes on") \
+    X(CLIENT_GONE,    client_gone,      499,  false, INTERRUPTED, "the client closed the connection")                 \
+    X(SHUTDOWN,       shutdown,         503,  true,  INTERRUPTED, "the service is restarting; please ask again")
+
+enum fault {
+    FAULT_NONE,
+#define X(id, name, http, retry, end, text) FAULT_##id,
+    FAULTS(X)
+#undef X
+};
+
+const char *end_name(enum end end);
+
+const char *fault_name(enum fault fault);     /* "client_gone"                  */
+const char *fault_text(enum fault fault);
+int         fault_http(enum fault fault);
+bool        fault_may_retry(enum fault fault);/* the same question may do better elsewhere or later */
+enum end    fault_end(enum fault fault);
+
+#endif

@@ -1,0 +1,16 @@
+/* tally.h - adds an answer's events up. */
+#ifndef CHAT_TALLY_H
+#define CHAT_TALLY_H
+
+#include "chat/event.h"
+
+struct tally {
+    uint64_t     asked, first, last;          /* clock readings, ns; 0: not yet */
+    uint64_t     events, text_bytes;
+    struct usage usage;
+};
+
+/* Returns the nanoseconds since the event before (or since the question). */
+uint64_t tally_add(struct tally *t, const struct event *ev, uint64_t now);
+
+#endif

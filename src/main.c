@@ -1,0 +1,279 @@
+/* main.c - wiring: settings, modules from the bottom up, the loop, and down again.
+ *
+ * Life of the process: start -> ready -> (reload)* -> draining -> stopped. Draining
+ * takes no new work and lets running answers end; what is not over after drain_seconds,
+ * or at a second signal, is told so truthfully and ended.
+ */
+#include "api/api.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "net/loop.h"
+#include "net/stream.h"
+#include "turn/admit.h"
+#include "turn/turn.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef RUNNEL_VERSION
+#define RUNNEL_VERSION "unversioned"
+#endif
+
+enum { OVERRIDES_MAX = 64, DRAIN_LOOK_MS = 20, LAST_WORDS_MS = 1000 };
+
+static struct {
+    const char        *file;
+    const char        *overrides[OVERRIDES_MAX + 1];
+    size_t             n_overrides;
+    struct http_server server;
+    bool               draining, ending;
+    uint64_t           cut_at;                /* when the last connections are closed */
+    struct deadline    drain;
+} service;
+
+/* ---- settings ------------------------------------------------------------------- */
+
+static void use_settings(struct settings *s)
+{
+    struct catalog *old = api_catalog();
+
+    log_setup((enum log_level)s->log_level, (enum log_format)s->log_format);
+    admit_configure(&s->turns);
+    api_use(catalog_new(s));
+    if (!old)
+        return;
+    http_server_configure(&service.server, &s->http, s->stream.queue_bytes);
+    catalog_drop(old);
+}
+
+static void tell_mistakes(const struct buf *mistakes)
+{
+    struct str rest = buf_str(mistakes), line;
+
+    while (str_next(&rest, '\n', &line))
+        if (line.n)
+            LOG(LOG_ERROR, L_MSG("reload refused"), L_STR("why", line));
+}
+
+static void reload(int signal)
+{
+    struct buf       mistakes = BUF(64 * 1024);
+    struct str       listen = api_catalog()->settings->listen;
+    struct settings *s = settings_load(service.file, service.overrides, &mistakes);
+
+    (void)signal;
+    metric_add_labelled(METRIC_RELOADS, s ? "done" : "refused", "");
+    if (!s) {
+        tell_mistakes(&mistakes);
+    } else {
+        if (!str_eq(s->listen, listen))
+            LOG(LOG_WARN, L_MSG("a new listen address takes a restart"), L_STR("listen", s->listen));
+        use_settings(s);
+        LOG(LOG_INFO, L_MSG("reloaded"), L_INT("models", s->models.n), L_INT("providers", s->providers.n));
+    }
+    buf_release(&mistakes);
+}
+
+/* ---- the end -------------------------------------------------------------------------- */
+
+/* Running answers get their last word; a moment later the rest is cut. */
+static void end_now(void)
+{
+    service.ending = true;
+    service.cut_at = clock_now() + LAST_WORDS_MS * CLOCK_MS;
+    if (turns_alive())
+        LOG(LOG_WARN, L_MSG("ending running turns"), L_INT("turns", turns_alive()));
+    turns_interrupt_all(FAULT_SHUTDOWN);
+}
+
+static void look_after_drain(struct deadline *d)
+{
+    uint64_t now = clock_now();
+
+    if (http_server_is_empty(&service.server) && turns_alive() == 0) {
+        loop_stop();
+        return;
+    }
+    if (!service.ending && now >= service.cut_at)
+        end_now();
+    else if (service.ending && now >= service.cut_at)
+        http_server_cut(&service.server);
+    deadline_arm(d, now + DRAIN_LOOK_MS * CLOCK_MS);
+}
+
+static void stop(int signal)
+{
+    (void)signal;
+    if (service.draining) {
+        end_now();
+        return;
+    }
+    service.draining = true;
+    service.cut_at = clock_now() + api_catalog()->settings->drain_seconds;
+    LOG(LOG_INFO, L_MSG("draining"), L_INT("turns", turns_alive()),
+        L_INT("connections", service.server.connections.n));
+    api_set_ready(false);
+    http_server_drain(&service.server);
+    service.drain.run = look_after_drain;
+    deadline_arm(&service.drain, clock_now());
+}
+
+static void stop_at_once(int signal)
+{
+    if (!service.draining)
+        stop(signal);
+    end_now();
+}
+
+/* ---- commands --------------------------------------------------------------------------- */
+
+static void open_port(void)
+{
+    const struct settings *s = api_catalog()->settings;
+    union address          at, bound;
+    char                   text[ADDRESS_TEXT_SIZE];
+    int                    rc;
+
+    address_read_endpoint(s->listen, &at);
+    rc = http_server_open(&service.server, &api_app, &s->http, s->stream.queue_bytes, &at, &bound);
+    if (rc != 0)
+        die("cannot listen on %s: %s", s->listen.p, strerror(-rc));
+    if (service.server.max_connections < s->http.max_connections)
+        LOG(LOG_WARN, L_MSG("the descriptor limit lowers http.max_connections"),
+            L_INT("max_connections", service.server.max_connections));
+    address_write_endpoint(&bound, text);
+    api_set_ready(true);
+    LOG(LOG_INFO, L_MSG("ready"), L_TEXT("address", text), L_INT("pid", getpid()),
+        L_TEXT("version", RUNNEL_VERSION));
+}
+
+static struct settings *load_or_die(void)
+{
+    struct buf       mistakes = BUF(64 * 1024);
+    struct settings *s = settings_load(service.file, service.overrides, &mistakes);
+
+    if (s)
+        return s;
+    fprintf(stderr, "%.*s", STR_ARG(buf_str(&mistakes)));
+    die("the settings have mistakes; nothing was started");
+}
+
+static int serve(void)
+{
+    loop_open();
+    use_settings(load_or_die());
+    loop_on_signal(SIGTERM, stop);
+    loop_on_signal(SIGINT, stop_at_once);
+    loop_on_signal(SIGHUP, reload);
+    open_port();
+    loop_run();
+    LOG(LOG_INFO, L_MSG("stopped"));
+    log_flush();
+    loop_close();
+    catalog_drop(api_catalog());
+    http_readers_release();
+    streams_release();
+    metrics_release();
+    return 0;
+}
+
+static int check(void)
+{
+    struct buf       mistakes = BUF(64 * 1024);
+    struct settings *s = settings_load(service.file, service.overrides, &mistakes);
+
+    if (s)
+        printf("%s: ok\n", service.file ? service.file : "settings");
+    else
+        fprintf(stderr, "%.*s", STR_ARG(buf_str(&mistakes)));
+    buf_release(&mistakes);
+    settings_free(s);
+    return s ? 0 : 1;
+}
+
+static void print(void (*write)(struct buf *out))
+{
+    struct buf out = BUF(1 << 20);
+
+    write(&out);
+    printf("%.*s", STR_ARG(buf_str(&out)));
+    buf_release(&out);
+}
+
+static int help(void)
+{
+    puts("runnel - answers chat questions with language models, as streams\n\n"
+         "usage: runnel [serve] [--config FILE] [--listen ADDRESS] [--set NAME=VALUE]...\n"
+         "       runnel check [FILE]     says what is wrong with the settings, line by line\n"
+         "       runnel settings         prints the settings as a table (Markdown)\n"
+         "       runnel --help | --version\n\n"
+         "A setting comes from its default, then the file, then the environment\n"
+         "(RUNNEL_HTTP_IDLE_TIMEOUT is http.idle_timeout), then --set.\n"
+         "Times: 500ms, 10s, 5m. Sizes: 4096, 64KiB, 8MiB.\n"
+         "In the file ${NAME} and ${NAME:-otherwise} read the environment.\n"
+         "Signals: HUP reads the settings again, TERM drains and ends, INT ends now.\n\n"
+         "settings:");
+    print(settings_write_help);
+    return 0;
+}
+
+/* ---- the command line ---------------------------------------------------------------------- */
+
+static const char *argument(int argc, char **argv, int *i)
+{
+    if (*i + 1 >= argc)
+        die("%s needs a value; see runnel --help", argv[*i]);
+    return argv[++*i];
+}
+
+static void override(const char *text)
+{
+    if (service.n_overrides == OVERRIDES_MAX)
+        die("too many --set; use a file");
+    service.overrides[service.n_overrides++] = text;
+}
+
+static void override_listen(const char *address)
+{
+    static char text[128];
+
+    snprintf(text, sizeof text, "listen=%s", address);
+    override(text);
+}
+
+int main(int argc, char **argv)
+{
+    const char *command = "serve";
+    int         i = 1;
+
+    if (i < argc && argv[i][0] != '-')
+        command = argv[i++];
+    for (; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0)
+            return help();
+        if (strcmp(argv[i], "--version") == 0)
+            return puts("runnel " RUNNEL_VERSION) < 0;
+        if (strcmp(argv[i], "--config") == 0)
+            service.file = argument(argc, argv, &i);
+        else if (strcmp(argv[i], "--listen") == 0)
+            override_listen(argument(argc, argv, &i));
+        else if (strcmp(argv[i], "--set") == 0)
+            override(argument(argc, argv, &i));
+        else if (strcmp(command, "check") == 0 && argv[i][0] != '-' && !service.file)
+            service.file = argv[i];
+        else
+            die("what is \"%s\"? See runnel --help", argv[i]);
+    }
+    if (strcmp(command, "serve") == 0)
+        return serve();
+    if (strcmp(command, "check") == 0)
+        return check();
+    if (strcmp(command, "settings") == 0)
+        return print(settings_write_markdown), 0;
+    die("there is no command \"%s\"; see runnel --help", command);
+}

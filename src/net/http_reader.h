@@ -1,0 +1,70 @@
+/* http_reader.h - bytes in, one request out. No I/O.
+ *
+ * llhttp finds the parts; what it leaves to its user is done here: every limit, Host,
+ * the target's form, the version, transfer codings, and the difference between a
+ * method that nobody knows (501) and bytes that are no request at all (400).
+ *
+ * feed() says MORE until something is due: HEAD once the head is whole and lawful (the
+ * body has not been looked at; feed on to go on), WHOLE once the request is, BAD when
+ * it must be refused, with `status` and `why`. After WHOLE or BAD only reset() is left.
+ * Memory for a request is borrowed from its first byte to reset().
+ */
+#ifndef NET_HTTP_READER_H
+#define NET_HTTP_READER_H
+
+#include "base/settings.h"
+#include "wire/http_text.h"
+
+#include <llhttp.h>
+
+enum http_method {
+    HTTP_METHOD_GET,
+    HTTP_METHOD_HEAD,
+    HTTP_METHOD_POST,
+    HTTP_METHOD_PUT,
+    HTTP_METHOD_PATCH,
+    HTTP_METHOD_DELETE,
+    HTTP_METHOD_OPTIONS,
+};
+
+const char *http_method_name(enum http_method m);
+
+enum http_progress { HTTP_PROGRESS_MORE, HTTP_PROGRESS_HEAD, HTTP_PROGRESS_WHOLE, HTTP_PROGRESS_BAD };
+
+struct http_reader {
+    llhttp_t                    parser;
+    const struct http_settings *limits;
+    struct http_inbox          *inbox;        /* NULL until the first byte      */
+    size_t                      head_bytes;   /* of the parts of the head       */
+    size_t                      frame_bytes;  /* of the body, without its text  */
+    bool                        in_body;
+    int                         status;
+    const char                 *why;
+    enum http_method            method;
+    struct http_target          target;       /* from HEAD on                   */
+};
+
+void http_reader_init(struct http_reader *r);
+void http_reader_reset(struct http_reader *r, const struct http_settings *limits);
+void http_reader_release(struct http_reader *r);
+
+enum http_progress http_reader_feed(struct http_reader *r, struct str bytes, size_t *eaten);
+
+/* From HEAD on. Header names are matched in any case; absent is a NULL pointer. */
+struct str http_reader_header(const struct http_reader *r, struct str name);
+size_t     http_reader_count(const struct http_reader *r, struct str name);
+struct str http_reader_method_text(const struct http_reader *r);
+bool       http_reader_expects_body(const struct http_reader *r);
+bool       http_reader_is_chunked(const struct http_reader *r);
+uint64_t   http_reader_content_length(const struct http_reader *r);
+bool       http_reader_keeps_alive(const struct http_reader *r);
+bool       http_reader_is_1_0(const struct http_reader *r);
+
+/* From WHOLE on. */
+struct str http_reader_body(const struct http_reader *r);
+
+bool http_reader_has_begun(const struct http_reader *r);  /* a byte of a request came */
+
+void http_readers_release(void);              /* the spare inbox, at the very end */
+
+#endif

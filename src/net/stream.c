@@ -1,0 +1,220 @@
+#include "net/stream.h"
+
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "net/loop.h"
+
+#include <assert.h>
+
+enum { OUT_LIMIT = 256 << 20, SPARE_MAX = 64 * 1024 };
+
+/* Bytes handed to libuv because the kernel was full; they stay put until it is done. */
+struct flight {
+    uv_write_t     request;
+    struct stream *stream;
+    struct buf     bytes;
+};
+
+/* The output memory of whoever wrote last: the next writer takes it from here, so in
+ * steady state nothing is allocated and the same cache lines are used again. */
+static struct buf spare;
+
+static void give_memory_back(struct buf *b)
+{
+    if (!spare.p && b->cap <= SPARE_MAX) {
+        spare = *b;
+        *b = BUF(OUT_LIMIT);
+    }
+    buf_release(b);
+}
+
+void streams_release(void)
+{
+    buf_release(&spare);
+}
+
+struct buf *stream_out(struct stream *s)
+{
+    if (!s->out.p && spare.p) {
+        s->out = spare;
+        buf_clear(&s->out);
+        spare = BUF(0);
+    }
+    return &s->out;
+}
+
+size_t stream_queued(const struct stream *s)
+{
+    return s->out.n + (s->flight ? s->flight->bytes.n : 0);
+}
+
+/* ---- news from libuv ------------------------------------------------------------ */
+
+static void tell_broken(struct note *n)
+{
+    struct stream *s = LIST_OWNER(n, struct stream, broken);
+
+    if (!s->closing)
+        s->on(s, STREAM_BROKEN, STR(""));
+}
+
+static void lend_buffer(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
+{
+    (void)handle;
+    (void)wanted;
+    *buf = uv_buf_init(loop_read_buffer(), LOOP_READ_SIZE);
+}
+
+static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
+{
+    struct stream *s = handle->data;
+
+    if (n == 0)
+        return;
+    if (n > 0) {
+        metric_add(METRIC_RECEIVED, n);
+        s->on(s, STREAM_DATA, (struct str){ buf->base, (size_t)n });
+        return;
+    }
+    stream_read(s, false);
+    if (n == UV_EOF)
+        s->on(s, STREAM_EOF, STR(""));
+    else
+        note_leave(&s->broken);
+}
+
+static void on_written(uv_write_t *request, int rc)
+{
+    struct flight *f = LIST_OWNER(request, struct flight, request);
+    struct stream *s = f->stream;
+
+    if (rc == 0)
+        metric_add(METRIC_SENT, (int64_t)f->bytes.n);
+    give_memory_back(&f->bytes);
+    s->flight = NULL;
+    mem_free(f);
+    if (s->closing)
+        return;
+    if (rc != 0) {
+        note_leave(&s->broken);
+        return;
+    }
+    stream_flush(s);
+    s->on(s, STREAM_MOVED, STR(""));
+}
+
+static void on_shut(uv_shutdown_t *request, int rc)
+{
+    (void)rc;                                 /* a lost connection is told by the read side */
+    mem_free(request);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct stream *s = handle->data;
+
+    note_tear(&s->broken);
+    buf_release(&s->out);
+    s->on(s, STREAM_CLOSED, STR(""));
+}
+
+/* ---- what the owner asks for ------------------------------------------------------- */
+
+int stream_open(struct stream *s, int fd,
+                void (*on)(struct stream *s, enum stream_news news, struct str bytes))
+{
+    int rc;
+
+    *s = (struct stream){ .on = on, .out = BUF(OUT_LIMIT), .broken.run = tell_broken };
+    uv_tcp_init(loop_get(), &s->tcp);
+    s->tcp.data = s;
+    rc = uv_tcp_open(&s->tcp, fd);
+    if (rc == 0)
+        uv_tcp_nodelay(&s->tcp, 1);
+    return rc;
+}
+
+void stream_read(struct stream *s, bool on)
+{
+    if (on == s->reading || s->closing)
+        return;
+    s->reading = on;
+    if (on && uv_read_start((uv_stream_t *)&s->tcp, lend_buffer, on_read) != 0)
+        note_leave(&s->broken);
+    else if (!on)
+        uv_read_stop((uv_stream_t *)&s->tcp);
+}
+
+/* The kernel is full: libuv gets the bytes, and whatever is written meanwhile waits
+ * in `out` until it is done. */
+static void send_later(struct stream *s)
+{
+    struct flight *f = mem_new(sizeof *f);
+    uv_buf_t       piece = uv_buf_init(s->out.p, (unsigned)s->out.n);
+
+    f->stream = s;
+    f->bytes = s->out;
+    s->out = BUF(OUT_LIMIT);
+    s->flight = f;
+    if (uv_write(&f->request, (uv_stream_t *)&s->tcp, &piece, 1, on_written) == 0)
+        return;
+    s->flight = NULL;
+    buf_release(&f->bytes);
+    mem_free(f);
+    note_leave(&s->broken);
+}
+
+void stream_flush(struct stream *s)
+{
+    uv_buf_t piece = uv_buf_init(s->out.p, (unsigned)s->out.n);
+    int      n;
+
+    if (s->closing || s->flight || s->out.n == 0)
+        return;
+    if (s->out.over) {
+        note_leave(&s->broken);
+        return;
+    }
+    n = uv_try_write((uv_stream_t *)&s->tcp, &piece, 1);
+    if (n < 0 && n != UV_EAGAIN) {
+        buf_clear(&s->out);
+        note_leave(&s->broken);
+        return;
+    }
+    if (n > 0) {
+        metric_add(METRIC_SENT, n);
+        buf_drop_front(&s->out, (size_t)n);
+    }
+    if (s->out.n)
+        send_later(s);
+    else
+        give_memory_back(&s->out);
+}
+
+void stream_shut(struct stream *s)
+{
+    uv_shutdown_t *request;
+
+    if (s->closing)
+        return;
+    request = mem_new(sizeof *request);
+    if (uv_shutdown(request, (uv_stream_t *)&s->tcp, on_shut) != 0)
+        mem_free(request);
+}
+
+void stream_close(struct stream *s)
+{
+    if (s->closing)
+        return;
+    s->closing = true;
+    uv_close((uv_handle_t *)&s->tcp, on_closed);
+}
+
+void stream_reset(struct stream *s)
+{
+    if (s->closing)
+        return;
+    s->closing = true;
+    if (uv_tcp_close_reset(&s->tcp, on_closed) != 0)
+        uv_close((uv_handle_t *)&s->tcp, on_closed);
+}

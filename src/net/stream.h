@@ -1,0 +1,54 @@
+/* stream.h - one connection that carries bytes.
+ *
+ * Reading: bytes arrive in the loop's shared buffer and are gone when the callback
+ * returns. Writing: append to stream_out(), then stream_flush() tries to write at
+ * once; what the kernel does not take is kept and follows when it can. Output memory
+ * is borrowed while there is something to write, so an idle stream holds none.
+ *
+ * News comes to one callback, always from the loop and never from inside a call into
+ * this module: a write that fails inside stream_flush() is told later, as BROKEN.
+ * After EOF or BROKEN the owner calls stream_close(); CLOSED is the last news, and
+ * only then may the memory go. stream_close() may be called from inside the callback.
+ */
+#ifndef NET_STREAM_H
+#define NET_STREAM_H
+
+#include "base/buf.h"
+#include "base/note.h"
+
+#include <uv.h>
+
+enum stream_news {
+    STREAM_DATA,                              /* `bytes` came                   */
+    STREAM_EOF,                               /* the peer will send no more     */
+    STREAM_MOVED,                             /* the kernel took queued bytes   */
+    STREAM_BROKEN,                            /* the connection is lost         */
+    STREAM_CLOSED
+};
+
+struct stream {
+    uv_tcp_t    tcp;
+    void      (*on)(struct stream *s, enum stream_news news, struct str bytes);
+    struct buf  out;                          /* not yet tried                  */
+    struct flight *flight;                    /* given to libuv                 */
+    struct note broken;
+    bool        reading, closing;
+};
+
+/* Takes the socket `fd`. */
+int stream_open(struct stream *s, int fd,
+                void (*on)(struct stream *s, enum stream_news news, struct str bytes));
+
+void stream_read(struct stream *s, bool on);
+
+struct buf *stream_out(struct stream *s);
+void        stream_flush(struct stream *s);
+size_t      stream_queued(const struct stream *s);   /* bytes the kernel has not taken */
+
+void stream_shut(struct stream *s);           /* no more output; after it has left: FIN */
+void stream_close(struct stream *s);
+void stream_reset(struct stream *s);          /* close without the courtesies: RST */
+
+void streams_release(void);                   /* the spare buffer, at the very end */
+
+#endif

@@ -1,0 +1,38 @@
+/* catalog.h - who answers for which model: one generation of settings, made ready.
+ *
+ * A turn begins with one catalog and ends with the same one, while a reload may
+ * bring the next in between. That is why catalogs are counted: the last turn of an
+ * old generation is its last owner, and it may end minutes after the reload.
+ */
+#ifndef PROVIDER_CATALOG_H
+#define PROVIDER_CATALOG_H
+
+#include "provider/provider.h"
+
+struct target {
+    struct provider *provider;
+    struct str       model;                   /* its name at the provider       */
+};
+
+struct model {
+    struct str     name;
+    struct target *targets;
+    size_t         n_targets;
+};
+
+struct catalog {
+    struct settings *settings;                /* owned                          */
+    struct arena     arena;
+    struct provider *providers;
+    struct model    *models;
+    size_t           n_models;
+    int64_t          created;                 /* wall seconds                   */
+    size_t           owners;
+};
+
+struct catalog     *catalog_new(struct settings *s);  /* takes the settings; one owner */
+struct catalog     *catalog_retain(struct catalog *c);
+void                catalog_drop(struct catalog *c);
+const struct model *catalog_find(const struct catalog *c, struct str name);
+
+#endif

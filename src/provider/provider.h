@@ -1,0 +1,39 @@
+/* provider.h - what a provider must be: somebody who answers questions.
+ *
+ * Contract, for every kind:
+ * 1. start() begins one call. Its events come through the outlet, never before
+ *    start() has returned, in the order of chat/event.h, and end with exactly one
+ *    FINISH or ERROR; the call is gone with that word.
+ * 2. The question and the model's name outlive the call.
+ * 3. cancel() ends a call that is not gone; nothing comes after it returns. It is
+ *    called from the top of the stack, never from inside put() or flush().
+ * 4. pause() may be called from inside flush(); the call then says nothing until
+ *    resume(), which itself says nothing.
+ */
+#ifndef PROVIDER_PROVIDER_H
+#define PROVIDER_PROVIDER_H
+
+#include "base/settings.h"
+#include "chat/event.h"
+#include "chat/question.h"
+
+struct call;                                  /* each kind has its own          */
+struct provider;
+
+struct provider_ops {
+    struct call *(*start)(struct provider *p, const struct question *q, struct str model,
+                          struct outlet out);
+    void (*pause)(struct call *c);
+    void (*resume)(struct call *c);
+    void (*cancel)(struct call *c);
+};
+
+struct provider {
+    const struct provider_ops      *ops;
+    const struct provider_settings *settings;
+    uint64_t                        running;  /* calls that are not gone        */
+};
+
+extern const struct provider_ops echo_provider;
+
+#endif

@@ -1,0 +1,366 @@
+/* turn.c - one question, one answer.
+ *
+ *      admit ----> answer ----> (gone)
+ *        |         ^    |         ^
+ *        |         +----+ the next target, while nothing has been said
+ *        +---- fault -------------+
+ *
+ * The table `script` is the flow; read it first. A step asks for one thing and
+ * waits. When the thing comes, got_*() says where to go next.
+ *
+ * Two doors lead into a waiting turn, and both only leave a note: turn_resume() (the
+ * thing came) and turn_interrupt() (somebody wants an end). The notes are read from
+ * the top of the stack (base/note.h), so a step never runs inside another module's
+ * callback, never recurses, and the turn may free itself.
+ *
+ * Deltas do not wait for any of this: on_event() hands them straight from the source
+ * to the sinks. Only the last word is held back and spoken by turn_end(), because only
+ * the script knows whether it is true.
+ */
+#include "turn/turn.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/mem.h"
+#include "base/note.h"
+#include "chat/tally.h"
+#include "turn/admit.h"
+
+#include <assert.h>
+
+enum step { STEP_ADMIT, STEP_ANSWER, STEP_GONE };
+
+struct turn {
+    enum step   step;
+    bool        waiting;                      /* asked, and not yet answered    */
+    enum fault  came;                         /* what the last ask came to      */
+    enum fault  interrupt;                    /* the first reason to end early  */
+    enum fault  fault;                        /* how it ended; NONE is well     */
+    struct note note;
+
+    struct place    place;
+    struct deadline limit;                    /* of the whole turn              */
+
+    struct question    *question;
+    struct catalog     *catalog;
+    const struct model *model;
+    size_t              target;               /* the one in use                 */
+    struct call        *call;
+    bool                paused;
+
+    struct list    sinks;
+    size_t         full;                      /* sinks that hold us back        */
+    struct grammar grammar;
+    struct tally   tally;
+    enum finish    finish;
+
+    struct link link;                         /* among all turns                */
+    const char *route;
+    struct str  request_id, client;
+};
+
+static struct list all = { .head = { &all.head, &all.head } };
+
+/* ---- the two doors ---------------------------------------------------------- */
+
+static void turn_resume(struct turn *t, enum fault came)
+{
+    assert(t->waiting);
+    t->waiting = false;
+    t->came = came;
+    note_leave(&t->note);
+}
+
+void turn_interrupt(struct turn *t, enum fault why)
+{
+    if (t->interrupt)
+        return;
+    t->interrupt = why;
+    note_leave(&t->note);
+}
+
+void turns_interrupt_all(enum fault why)
+{
+    LIST_EACH(&all, k)
+        turn_interrupt(LIST_OWNER(k, struct turn, link), why);
+}
+
+static void limit_reached(struct deadline *d)
+{
+    turn_interrupt(LIST_OWNER(d, struct turn, limit), FAULT_TIMEOUT);
+}
+
+/* ---- the sinks ---------------------------------------------------------------- */
+
+static void turn_tell(struct turn *t, const struct event *ev)
+{
+    LIST_EACH(&t->sinks, k) {
+        struct sink *s = LIST_OWNER(k, struct sink, link);
+
+        s->ops->event(s, ev);
+    }
+}
+
+static void turn_flush(void *ctx)
+{
+    struct turn *t = ctx;
+
+    LIST_EACH(&t->sinks, k) {
+        struct sink *s = LIST_OWNER(k, struct sink, link);
+
+        s->ops->flush(s);
+    }
+}
+
+/* A call that speaks is paused while any reader is full. */
+static void turn_pace(struct turn *t)
+{
+    const struct provider_ops *ops = t->model->targets[t->target].provider->ops;
+    bool                       pause = t->full > 0;
+
+    if (!t->call || pause == t->paused)
+        return;
+    t->paused = pause;
+    if (pause)
+        ops->pause(t->call);
+    else
+        ops->resume(t->call);
+}
+
+void turn_hold(struct sink *k)
+{
+    if (k->full)
+        return;
+    k->full = true;
+    k->turn->full++;
+    turn_pace(k->turn);
+}
+
+void turn_go_on(struct sink *k)
+{
+    if (!k->full)
+        return;
+    k->full = false;
+    k->turn->full--;
+    turn_pace(k->turn);
+}
+
+static void turn_let_go(struct turn *t, struct sink *k)
+{
+    list_take(&t->sinks, &k->link);
+    k->turn = NULL;
+    k->ops->close(k);
+}
+
+/* Nobody listens any more: stop paying for an answer that nobody keeps. */
+void turn_leave(struct sink *k)
+{
+    struct turn *t = k->turn;
+
+    turn_go_on(k);
+    turn_let_go(t, k);
+    if (t->sinks.n == 0)
+        turn_interrupt(t, FAULT_CLIENT_GONE);
+}
+
+/* ---- what the provider says ------------------------------------------------------ */
+
+static void turn_count(struct turn *t, const struct event *ev)
+{
+    bool     first = t->tally.events == 0;
+    uint64_t gap = tally_add(&t->tally, ev, clock_exact());
+
+    metric_add(METRIC_EVENTS, 1);
+    metric_observe(first ? METRIC_FIRST_EVENT : METRIC_EVENT_GAP, gap);
+    if (t->tally.text_bytes > t->catalog->settings->turns.max_answer_bytes)
+        turn_interrupt(t, FAULT_ANSWER_TOO_BIG);
+}
+
+static void on_event(void *ctx, const struct event *ev)
+{
+    struct turn *t = ctx;
+
+    if (ev->type == EVENT_FINISH || ev->type == EVENT_ERROR)
+        t->call = NULL;                       /* gone with its last word        */
+    if (t->interrupt)
+        return;                               /* on the way out already         */
+    if (ev->type == EVENT_ERROR) {
+        turn_resume(t, ev->fault);            /* told once nobody else can answer */
+        return;
+    }
+    assert(grammar_allows(&t->grammar, ev->type));
+    turn_count(t, ev);
+    if (ev->type == EVENT_FINISH) {
+        t->finish = ev->finish;
+        turn_resume(t, FAULT_NONE);
+    } else {
+        turn_tell(t, ev);
+    }
+}
+
+/* ---- admit: wait for a place ------------------------------------------------------ */
+
+static void place_told(struct place *p, enum fault fault)
+{
+    turn_resume(LIST_OWNER(p, struct turn, place), fault);
+}
+
+static void ask_place(struct turn *t)
+{
+    admit_ask(&t->place, place_told);
+}
+
+static enum step got_place(struct turn *t, enum fault came)
+{
+    t->fault = came;
+    return came ? STEP_GONE : STEP_ANSWER;
+}
+
+static void drop_place(struct turn *t)
+{
+    admit_give_back(&t->place);
+}
+
+/* ---- answer: one target after the other, while nothing has been said -------------- */
+
+static void ask_answer(struct turn *t)
+{
+    const struct target *at = &t->model->targets[t->target];
+    struct provider     *p = at->provider;
+    struct outlet        out = { .put = on_event, .flush = turn_flush, .ctx = t };
+
+    if (p->settings->max_streams && p->running >= p->settings->max_streams) {
+        turn_resume(t, FAULT_PROVIDER_BUSY);
+        return;
+    }
+    t->paused = false;
+    t->call = p->ops->start(p, t->question, at->model, out);
+    turn_pace(t);
+}
+
+static enum step got_answer(struct turn *t, enum fault came)
+{
+    bool silent = !t->grammar.started;
+    bool another = t->target + 1 < t->model->n_targets;
+
+    if (silent && another && !t->interrupt && fault_may_retry(came)) {
+        t->target++;
+        return STEP_ANSWER;
+    }
+    t->fault = came;
+    return STEP_GONE;
+}
+
+static void drop_answer(struct turn *t)
+{
+    if (t->call)
+        t->model->targets[t->target].provider->ops->cancel(t->call);
+    t->call = NULL;
+}
+
+/* ---- the flow ------------------------------------------------------------------------ */
+
+static const struct {
+    const char *name;
+    void (*ask)(struct turn *t);              /* start one operation            */
+    enum step (*got)(struct turn *t, enum fault came); /* it ended: where next? */
+    void (*drop)(struct turn *t);             /* abandon it                     */
+} script[] = {
+    [STEP_ADMIT] = { "admit", ask_place, got_place, drop_place },
+    [STEP_ANSWER] = { "answer", ask_answer, got_answer, drop_answer },
+};
+
+static void turn_enter(struct turn *t, enum step step)
+{
+    LOG(LOG_DEBUG, L_MSG("step"), L_STR("request_id", t->request_id),
+        L_TEXT("step", script[step].name));
+    t->step = step;
+    t->waiting = true;
+    if (t->interrupt)
+        turn_resume(t, t->interrupt);
+    else
+        script[step].ask(t);
+}
+
+static void turn_log(const struct turn *t, const char *step)
+{
+    const struct provider_settings *p = t->model->targets[t->target].provider->settings;
+    enum end                        end = fault_end(t->fault);
+    uint64_t first = t->tally.first ? t->tally.first - t->tally.asked : 0;
+
+    metric_add_labelled(METRIC_TURNS, end_name(end), "");
+    LOG(end == END_ERROR ? LOG_WARN : LOG_INFO, L_MSG("turn"), L_STR("request_id", t->request_id),
+        L_TEXT("route", t->route), L_STR("client", t->client), L_STR("model", t->model->name),
+        L_STR("provider", p->name), L_TEXT("end", end_name(end)),
+        L_TEXT("fault", fault_name(t->fault)), L_TEXT("step", step),
+        L_INT("target", t->target), L_INT("events", t->tally.events),
+        L_INT("text_bytes", t->tally.text_bytes), L_INT("prompt_tokens", t->tally.usage.prompt),
+        L_INT("completion_tokens", t->tally.usage.completion), L_MS("first_ms", first),
+        L_MS("ms", clock_exact() - t->tally.asked));
+}
+
+/* Says the last word, closes every sink, and frees the turn. */
+static void turn_end(struct turn *t)
+{
+    struct event last = { .type = EVENT_FINISH, .finish = t->finish };
+
+    if (t->fault)
+        last = (struct event){ .type = EVENT_ERROR, .fault = t->fault };
+    turn_tell(t, &last);
+    turn_flush(t);
+    turn_log(t, script[t->step].name);
+    while (t->sinks.n)
+        turn_let_go(t, LIST_OWNER(list_first(&t->sinks), struct sink, link));
+    admit_give_back(&t->place);
+    deadline_disarm(&t->limit);
+    note_tear(&t->note);
+    list_take(&all, &t->link);
+    catalog_drop(t->catalog);
+    question_free(t->question);
+    mem_free(t);
+}
+
+static void turn_step(struct note *n)
+{
+    struct turn *t = LIST_OWNER(n, struct turn, note);
+    enum step    next;
+
+    if (t->waiting) {                         /* an interrupt, not a result     */
+        script[t->step].drop(t);
+        t->waiting = false;
+        t->came = t->interrupt;
+    }
+    next = script[t->step].got(t, t->came);
+    if (next == STEP_GONE)
+        turn_end(t);
+    else
+        turn_enter(t, next);
+}
+
+struct turn *turn_start(const struct turn_order *order)
+{
+    struct turn *t = mem_new(sizeof *t);
+
+    t->question = order->question;
+    t->catalog = catalog_retain(order->catalog);
+    t->model = order->model;
+    t->route = order->route;
+    t->request_id = arena_str(&t->question->arena, order->request_id);
+    t->client = arena_str(&t->question->arena, order->client);
+    t->tally.asked = clock_exact();
+    t->note.run = turn_step;
+    t->limit.run = limit_reached;
+    deadline_arm(&t->limit, clock_now() + t->catalog->settings->turns.max_time);
+    list_push(&all, &t->link);
+    list_init(&t->sinks);
+    list_push(&t->sinks, &order->sink->link);
+    order->sink->turn = t;
+    turn_enter(t, STEP_ADMIT);
+    return t;
+}
+
+size_t turns_alive(void)
+{
+    return all.n;
+}

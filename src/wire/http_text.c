@@ -1,0 +1,204 @@
+#include "wire/http_text.h"
+
+#include "wire/utf8.h"
+
+#include <string.h>
+
+static bool is_alnum(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool http_is_tchar(unsigned char c)
+{
+    return is_alnum(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+bool http_list_has(struct str list, struct str word)
+{
+    struct str piece;
+
+    while (str_next(&list, ',', &piece))
+        if (str_eq_nocase(str_trim(piece), word))
+            return true;
+    return false;
+}
+
+/* ---- host ------------------------------------------------------------------ */
+
+static bool is_port(struct str s)
+{
+    uint64_t port;
+
+    return s.n == 0 || (s.n <= 5 && str_to_u64(s, &port) && port <= 65535);
+}
+
+static bool is_ip_literal(struct str s)
+{
+    for (size_t i = 1; i + 1 < s.n; i++)
+        if (!is_alnum((unsigned char)s.p[i]) && s.p[i] != ':' && s.p[i] != '.')
+            return false;
+    return s.n > 2;
+}
+
+static bool is_name(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!is_alnum((unsigned char)s.p[i]) && !strchr("-._~!$&'()*+;=", s.p[i]))
+            return false;
+    return s.n > 0;
+}
+
+bool http_is_host(struct str s)
+{
+    const char *end;
+    size_t      n;
+
+    if (s.n == 0 || memchr(s.p, 0, s.n))
+        return false;
+    if (s.p[0] == '[') {
+        end = memchr(s.p, ']', s.n);
+        n = end ? (size_t)(end - s.p) + 1 : 0;
+        if (!n || !is_ip_literal((struct str){ s.p, n }))
+            return false;
+    } else {
+        end = memchr(s.p, ':', s.n);
+        n = end ? (size_t)(end - s.p) : s.n;
+        if (!is_name((struct str){ s.p, n }))
+            return false;
+    }
+    return n == s.n || (s.p[n] == ':' && is_port((struct str){ s.p + n + 1, s.n - n - 1 }));
+}
+
+struct str http_media_type(struct str content_type)
+{
+    struct str type = { NULL, 0 };
+
+    str_next(&content_type, ';', &type);
+    return str_trim(type);
+}
+
+/* ---- target ---------------------------------------------------------------- */
+
+static bool is_target_text(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f || s.p[i] == '#')
+            return false;
+    return s.n > 0;
+}
+
+static void split_path(struct str s, struct http_target *out)
+{
+    str_next(&s, '?', &out->path);
+    if (s.p)
+        out->query = s;
+}
+
+bool http_read_target(struct str target, struct http_target *out)
+{
+    const char *slash;
+
+    *out = (struct http_target){ 0 };
+    if (!is_target_text(target))
+        return false;
+    if (target.p[0] == '/' || str_eq(target, STR("*"))) {
+        split_path(target, out);
+        return true;
+    }
+    if (target.n < 8 || (!str_eq_nocase((struct str){ target.p, 7 }, STR("http://")) &&
+                         !str_eq_nocase((struct str){ target.p, 8 }, STR("https://"))))
+        return false;
+    target = str_from(target, target.p[4] == ':' ? 7 : 8);
+    slash = target.n ? memchr(target.p, '/', target.n) : NULL;
+    if (slash) {
+        out->authority = (struct str){ target.p, (size_t)(slash - target.p) };
+        split_path(str_from(target, out->authority.n), out);
+    } else {
+        str_next(&target, '?', &out->authority);
+        out->path = STR("/");
+        out->query = target;
+    }
+    return http_is_host(out->authority);
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+bool http_decode(struct str s, struct arena *a, struct str *out)
+{
+    char  *to = arena_new(a, s.n + 1);
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        int high, low;
+
+        if (s.p[i] != '%') {
+            to[n++] = s.p[i];
+            continue;
+        }
+        if (s.n - i < 3)
+            return false;
+        high = hex_digit(s.p[i + 1]);
+        low = hex_digit(s.p[i + 2]);
+        if (high < 0 || low < 0 || high + low == 0)
+            return false;
+        to[n++] = (char)(high * 16 + low);
+        i += 2;
+    }
+    *out = (struct str){ to, n };
+    return utf8_is_valid(*out);
+}
+
+bool http_is_plain_value(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < ' ' || (unsigned char)s.p[i] >= 0x7f)
+            return false;
+    return true;
+}
+
+const char *http_reason(int status)
+{
+    static const struct {
+        int         status;
+        const char *reason;
+    } reasons[] = {
+        { 200, "OK" },
+        { 204, "No Content" },
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" },
+        { 408, "Request Timeout" },
+        { 409, "Conflict" },
+        { 411, "Length Required" },
+        { 413, "Content Too Large" },
+        { 414, "URI Too Long" },
+        { 415, "Unsupported Media Type" },
+        { 417, "Expectation Failed" },
+        { 422, "Unprocessable Content" },
+        { 429, "Too Many Requests" },
+        { 431, "Request Header Fields Too Large" },
+        { 500, "Internal Server Error" },
+        { 501, "Not Implemented" },
+        { 502, "Bad Gateway" },
+        { 503, "Service Unavailable" },
+        { 504, "Gateway Timeout" },
+        { 505, "HTTP Version Not Supported" },
+    };
+
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return "";
+}

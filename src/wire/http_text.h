@@ -1,0 +1,35 @@
+/* http_text.h - the small grammars of RFC 9110 and 9112. No I/O. */
+#ifndef WIRE_HTTP_TEXT_H
+#define WIRE_HTTP_TEXT_H
+
+#include "base/arena.h"
+#include "base/str.h"
+
+bool http_is_tchar(unsigned char c);
+
+/* Is `word` one of the comma-separated members of `list` (any case)? */
+bool http_list_has(struct str list, struct str word);
+
+/* uri-host [":" port], not empty, no user information. */
+bool http_is_host(struct str s);
+
+/* The media type without its parameters, trimmed. */
+struct str http_media_type(struct str content_type);
+
+/* A request target in origin, absolute or asterisk form. */
+struct http_target {
+    struct str path;                          /* begins with "/"; or "*"        */
+    struct str query;                         /* without "?"                    */
+    struct str authority;                     /* absolute form only             */
+};
+bool http_read_target(struct str target, struct http_target *out);
+
+/* Percent-decodes into the arena. False for bad escapes, NUL and broken UTF-8. */
+bool http_decode(struct str s, struct arena *a, struct str *out);
+
+/* One response header field value: visible ASCII and spaces only. */
+bool http_is_plain_value(struct str s);
+
+const char *http_reason(int status);
+
+#endif

@@ -1,0 +1,10 @@
+/* utf8.h - whole characters. */
+#ifndef WIRE_UTF8_H
+#define WIRE_UTF8_H
+
+#include "base/str.h"
+
+bool   utf8_is_valid(struct str s);           /* strict: no overlong, no surrogates */
+size_t utf8_length(struct str s);             /* bytes of the first character; 0 if broken */
+
+#endif
