@@ -23,6 +23,7 @@ struct place {
     const struct conf_load *load;
     const char             *source;           /* "environment", or NULL: the file */
     int                     line;
+    bool                    hidden;           /* the value may be a secret: do not show it */
     char                    key[KEY_MAX];
 };
 
@@ -61,6 +62,15 @@ static void mistake(const struct place *at, const char *format, ...)
     va_start(args, format);
     add_mistake(at->load, at->source, at->line, at->key[0] ? at->key : "(file)", format, args);
     va_end(args);
+}
+
+/* A value as a mistake may show it: what came out of the environment stays there. */
+static const char *shown(const struct place *at, struct str text, char out[80])
+{
+    if (at->hidden)
+        return "the value of a variable";
+    snprintf(out, 80, "\"%.60s\"", text.p);
+    return out;
 }
 
 static struct place place_below(const struct place *at, const char *name)
@@ -137,20 +147,20 @@ static const char *expected(enum conf_kind kind)
 static void read_number(const struct place *at, const struct conf_field *f, struct str text, void *to)
 {
     uint64_t v;
-    char     low[32], high[32];
+    char     low[32], high[32], value[80];
 
     if (!parse_number(f, text, &v))
-        mistake(at, "expects %s, not \"%.60s\"", expected(f->kind), text.p);
+        mistake(at, "expects %s, not %s", expected(f->kind), shown(at, text, value));
     else if (v < f->min || v > f->max)
-        mistake(at, "%.60s is out of range (%s to %s)", text.p, bound_text(f, f->min, low),
-                bound_text(f, f->max, high));
+        mistake(at, "%s is out of range (%s to %s)", shown(at, text, value),
+                bound_text(f, f->min, low), bound_text(f, f->max, high));
     else
         memcpy(to, &v, sizeof v);
 }
 
 static void read_choice(const struct place *at, const struct conf_field *f, struct str text, void *to)
 {
-    char   list[200] = "";
+    char   list[200] = "", value[80];
     size_t n = 0;
 
     for (int i = 0; f->choices[i]; i++) {
@@ -160,15 +170,16 @@ static void read_choice(const struct place *at, const struct conf_field *f, stru
         }
         n += (size_t)snprintf(list + n, sizeof list - n, n ? ", %s" : "%s", f->choices[i]);
     }
-    mistake(at, "\"%.60s\" is not one of %s", text.p, list);
+    mistake(at, "%s is not one of %s", shown(at, text, value), list);
 }
 
 static void read_text(const struct place *at, const struct conf_field *f, struct str text, void *to)
 {
     struct str copy = arena_str(at->load->arena, text);
+    char       value[80];
 
     if (f->is_good && !f->is_good(copy))
-        mistake(at, "expects %s, not \"%.60s\"", f->expects, text.p);
+        mistake(at, "expects %s, not %s", f->expects, shown(at, copy, value));
     else
         memcpy(to, &copy, sizeof copy);
 }
@@ -217,12 +228,22 @@ static void read_comma_list(const struct place *at, const struct conf_field *f, 
             read_text(at, f, arena_str(at->load->arena, str_trim(piece)), &to->items[i++]);
 }
 
+static void check_list(const struct place *at, const struct conf_field *f, const struct conf_texts *list)
+{
+    const char *objection = f->objection ? f->objection(list) : NULL;
+
+    if (objection)
+        mistake(at, "%s", objection);
+}
+
 static void read_line(const struct place *at, const struct conf_field *f, struct str text, void *to)
 {
-    if (f->kind == CONF_TEXTS)
-        read_comma_list(at, f, text, to);
-    else
+    if (f->kind != CONF_TEXTS) {
         read_scalar(at, f, text, to);
+        return;
+    }
+    read_comma_list(at, f, text, to);
+    check_list(at, f, to);
 }
 
 /* ---- round one: defaults --------------------------------------------------- */
@@ -258,7 +279,7 @@ static struct place place_of(const struct place *at, const yaml_node_t *node)
     return here;
 }
 
-static struct str variable(const struct place *at, struct str name)
+static bool variable(const struct place *at, struct str name, struct buf *out)
 {
     const char *dash = name.n ? memchr(name.p, ':', name.n) : NULL;
     struct str  plain = { name.p, dash ? (size_t)(dash - name.p) : name.n };
@@ -266,19 +287,19 @@ static struct str variable(const struct place *at, struct str name)
     const char *value = getenv(arena_text(at->load->arena, plain));
 
     if (value && (*value || !dash))
-        return str_of(value);
-    if (dash && str_starts(otherwise, STR(":-")))
-        return str_from(otherwise, 2);
-    mistake(at, "the environment has no variable %.*s (write ${%.*s:-} if it may be missing)",
-            STR_ARG(plain), STR_ARG(plain));
-    return STR("");
+        buf_add(out, str_of(value));
+    else if (dash && str_starts(otherwise, STR(":-")))
+        buf_add(out, str_from(otherwise, 2));
+    else
+        mistake(at, "the environment has no variable %.*s (write ${%.*s:-} if it may be missing)",
+                STR_ARG(plain), STR_ARG(plain));
+    return value || dash;
 }
 
 /* ${NAME} and ${NAME:-otherwise} become the variable's value; $$ is one dollar. */
-static struct str expand(const struct place *at, struct str text)
+static bool expand(struct place *at, struct str text, struct buf *out)
 {
-    struct buf out = BUF(FILE_MAX_BYTES);
-    struct str done;
+    bool good = true;
 
     for (size_t i = 0; i < text.n; i++) {
         const char *end = NULL;
@@ -288,25 +309,30 @@ static struct str expand(const struct place *at, struct str text)
         if (end) {
             struct str name = { text.p + i + 2, (size_t)(end - text.p) - i - 2 };
 
-            buf_add(&out, variable(at, name));
+            at->hidden = true;
+            good = variable(at, name, out) && good;
             i = (size_t)(end - text.p);
         } else {
             i += text.p[i] == '$' && i + 1 < text.n && text.p[i + 1] == '$';
-            buf_add_char(&out, text.p[i]);
+            buf_add_char(out, text.p[i]);
         }
     }
-    done = arena_str(at->load->arena, buf_str(&out));
-    buf_release(&out);
-    return done;
+    return good;
 }
 
-static struct str node_text(const struct place *at, const yaml_node_t *node)
+static bool node_text(struct place *at, const yaml_node_t *node, struct str *text)
 {
     struct str raw = { (const char *)node->data.scalar.value, node->data.scalar.length };
+    struct buf out = BUF(FILE_MAX_BYTES);
+    bool       good = expand(at, raw, &out);
 
-    if (raw.n && memchr(raw.p, 0, raw.n))
+    if (raw.n && memchr(raw.p, 0, raw.n)) {
         mistake(at, "holds a NUL character");
-    return expand(at, raw);
+        good = false;
+    }
+    *text = arena_str(at->load->arena, buf_str(&out));
+    buf_release(&out);
+    return good;
 }
 
 static void read_text_list(struct reader *rd, const struct place *at, yaml_node_t *node,
@@ -318,13 +344,15 @@ static void read_text_list(struct reader *rd, const struct place *at, yaml_node_
     for (size_t i = 0; i < n; i++) {
         yaml_node_t *item = yaml_document_get_node(&rd->document, node->data.sequence.items.start[i]);
         struct place here = place_of(at, item);
+        struct str   text;
 
         snprintf(here.key + strlen(here.key), sizeof here.key - strlen(here.key), "[%zu]", i);
         if (item->type != YAML_SCALAR_NODE)
             mistake(&here, "expects text");
-        else
-            read_text(&here, f, node_text(&here, item), &to->items[i]);
+        else if (node_text(&here, item, &text))
+            read_text(&here, f, text, &to->items[i]);
     }
+    check_list(at, f, to);
 }
 
 static void read_records(struct reader *rd, const struct place *at, yaml_node_t *node,
@@ -332,6 +360,8 @@ static void read_records(struct reader *rd, const struct place *at, yaml_node_t 
 {
     size_t n = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
 
+    if (n < f->min)
+        mistake(at, "needs at least one");
     to->items = arena_new(at->load->arena, n * f->record->size);
     to->n = n;
     for (size_t i = 0; i < n; i++) {
@@ -361,7 +391,9 @@ static bool is_null(const yaml_node_t *node)
 static void read_node(struct reader *rd, const struct place *at, yaml_node_t *node,
                       const struct conf_field *f, char *to)
 {
-    bool wants_list = f->kind == CONF_TEXTS || f->kind == CONF_RECORDS;
+    bool         wants_list = f->kind == CONF_TEXTS || f->kind == CONF_RECORDS;
+    struct place here = *at;
+    struct str   text;
 
     if (is_null(node))
         return;
@@ -377,8 +409,8 @@ static void read_node(struct reader *rd, const struct place *at, yaml_node_t *no
             read_records(rd, at, node, f, (struct conf_records *)(void *)to);
     } else if (f->kind == CONF_RECORDS || node->type != YAML_SCALAR_NODE) {
         mistake(at, wants_list ? "expects a list" : "expects %s", expected(f->kind));
-    } else {
-        read_line(at, f, node_text(at, node), to);
+    } else if (node_text(&here, node, &text)) {
+        read_line(&here, f, text, to);
     }
 }
 
@@ -570,8 +602,10 @@ void conf_read(const struct conf_load *load, const struct conf_record *root, voi
     if (load->file)
         read_file(load, root, out);
     at.source = "environment";
+    at.hidden = true;
     read_environment(&at, root, out);
     at.source = "command line";
+    at.hidden = false;
     for (; overrides && *overrides; overrides++)
         read_override(&at, root, out, *overrides);
 }

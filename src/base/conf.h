@@ -25,25 +25,6 @@ enum conf_kind {
     CONF_RECORDS                              /* struct conf_records            */
 };
 
-struct conf_field {
-    const char        *name;
-    enum conf_kind     kind;
-    size_t             offset;
-    const char        *fallback;              /* as in the file; NULL: must be given */
-    uint64_t           min, max;              /* COUNT, BYTES, TIME             */
-    const char *const *choices;               /* CHOICE, ends with NULL         */
-    const struct conf_record *record;         /* SECTION, RECORDS               */
-    bool (*is_good)(struct str value);        /* TEXT, each of TEXTS            */
-    const char        *expects;               /* for people: "an address, ..."  */
-    const char        *help;
-};
-
-struct conf_record {
-    const struct conf_field *fields;          /* ends with a row without a name */
-    size_t                   size;
-    size_t                   line_offset;     /* RECORDS: an int, where it stands */
-};
-
 struct conf_texts {
     struct str *items;
     size_t      n;
@@ -52,6 +33,26 @@ struct conf_texts {
 struct conf_records {
     void  *items;
     size_t n;
+};
+
+struct conf_field {
+    const char        *name;
+    enum conf_kind     kind;
+    size_t             offset;
+    const char        *fallback;              /* as in the file; NULL: must be given */
+    uint64_t           min, max;              /* COUNT, BYTES, TIME; RECORDS: min many */
+    const char *const *choices;               /* CHOICE, ends with NULL         */
+    const struct conf_record *record;         /* SECTION, RECORDS               */
+    bool (*is_good)(struct str value);        /* TEXT, each of TEXTS            */
+    const char *(*objection)(const struct conf_texts *all); /* TEXTS as a whole; NULL: none */
+    const char        *expects;               /* for people: "an address, ..."  */
+    const char        *help;
+};
+
+struct conf_record {
+    const struct conf_field *fields;          /* ends with a row without a name */
+    size_t                   size;
+    size_t                   line_offset;     /* RECORDS: an int, where it stands */
 };
 
 struct conf_load {

@@ -69,6 +69,14 @@ static bool is_origin(struct str s)
     return rest.n > 0;
 }
 
+static const char *star_stands_alone(const struct conf_texts *origins)
+{
+    for (size_t i = 0; origins->n > 1 && i < origins->n; i++)
+        if (str_eq(origins->items[i], STR("*")))
+            return "\"*\" must stand alone";
+    return NULL;
+}
+
 /* ---- the table -------------------------------------------------------------------- */
 
 static const char *const levels[] = { "debug", "info", "warn", "error", NULL };
@@ -90,7 +98,7 @@ static const struct conf_field http_rows[] = {
           1000000000, "Then the connection is closed after its answer."),
     BYTES("max_header_bytes", http_settings, max_header_bytes, "16KiB", 1 * KIB, 1 * MIB,
           "A request's head; beyond it: 431."),
-    COUNT("max_headers", http_settings, max_headers, "100", 8, 1000, "Header fields; beyond it: 431."),
+    COUNT("max_headers", http_settings, max_headers, "100", 1, 1000, "Header fields; beyond it: 431."),
     BYTES("max_uri_bytes", http_settings, max_uri_bytes, "8KiB", 64, 1 * MIB,
           "The request target; beyond it: 414."),
     BYTES("max_body_bytes", http_settings, max_body_bytes, "8MiB", 1 * KIB, 1024u * MIB,
@@ -110,8 +118,10 @@ static const struct conf_field http_rows[] = {
           "Peers whose X-Forwarded-For and request id are believed."),
     TEXT("request_id_header", http_settings, request_id_header, "x-request-id", is_header_name,
          "a header name in lower case", "The header a request id comes in and goes out with."),
-    TEXTS("cors_origins", http_settings, cors_origins, is_origin, "origins (https://app.example) or *",
-          "Web origins whose pages may call this service."),
+    { .name = "cors_origins", .kind = CONF_TEXTS, AT(http_settings, cors_origins), .fallback = "",
+      .is_good = is_origin, .objection = star_stands_alone,
+      .expects = "origins (https://app.example) or *",
+      .help = "Web origins whose pages may call this service." },
     END
 };
 static const struct conf_record http_record = { .fields = http_rows };
@@ -170,7 +180,8 @@ static const struct conf_record target_record = {
 static const struct conf_field model_rows[] = {
     TEXT("name", model_settings, name, NULL, is_name, "a name without spaces", "What clients ask for."),
     CHOICE("class", model_settings, class, "cloud_large", classes, "Where it runs and how big it is."),
-    RECORDS("targets", model_settings, targets, target_record, NULL, "Who answers, in order."),
+    { .name = "targets", .kind = CONF_RECORDS, AT(model_settings, targets), .record = &target_record,
+      .min = 1, .help = "Who answers, in order." },
     END
 };
 static const struct conf_record model_record = {
@@ -188,7 +199,7 @@ static const struct conf_field rows[] = {
     SECTION("turns", settings, turns, turn_record),
     TIME("drain_seconds", settings, drain_seconds, "25s", 0, 3600,
          "How long running answers may go on after SIGTERM."),
-    RECORDS("providers", settings, providers, provider_record, "", "Those who answer."),
+    RECORDS("providers", settings, providers, provider_record, "", "Those who answer. With neither providers nor models: an echo."),
     RECORDS("models", settings, models, model_record, "", "What clients may ask for."),
     END
 };
@@ -226,9 +237,6 @@ static void check_targets(const struct conf_load *load, const struct settings *s
     const struct target_settings *t = m->targets.items;
     char                          key[80];
 
-    snprintf(key, sizeof key, "models[%zu].targets", model);
-    if (m->targets.items && m->targets.n == 0)
-        conf_mistake(load, m->line, key, "needs at least one target");
     for (size_t i = 0; i < m->targets.n; i++)
         if (t[i].provider.n && !has_provider(s, t[i].provider)) {
             snprintf(key, sizeof key, "models[%zu].targets[%zu].provider", model, i);
@@ -252,13 +260,18 @@ static void check_models(const struct conf_load *load, const struct settings *s)
     }
 }
 
-static void check_origins(const struct conf_load *load, const struct settings *s)
+/* Settings that name nobody still answer: a first run needs no file. */
+static void add_echo(struct settings *s)
 {
-    const struct conf_texts *origins = &s->http.cors_origins;
+    struct provider_settings *p = arena_new(&s->arena, sizeof *p);
+    struct target_settings   *t = arena_new(&s->arena, sizeof *t);
+    struct model_settings    *m = arena_new(&s->arena, sizeof *m);
 
-    for (size_t i = 0; origins->n > 1 && i < origins->n; i++)
-        if (str_eq(origins->items[i], STR("*")))
-            conf_mistake(load, 0, "http.cors_origins", "\"*\" must stand alone");
+    *p = (struct provider_settings){ .name = STR("echo"), .kind = PROVIDER_ECHO, .tokens_per_second = 50 };
+    *t = (struct target_settings){ .provider = p->name };
+    *m = (struct model_settings){ .name = STR("echo"), .targets = { t, 1 } };
+    s->providers = (struct conf_records){ p, 1 };
+    s->models = (struct conf_records){ m, 1 };
 }
 
 struct settings *settings_load(const char *file, const char *const *overrides, struct buf *mistakes)
@@ -267,9 +280,10 @@ struct settings *settings_load(const char *file, const char *const *overrides, s
     struct conf_load load = { .arena = &s->arena, .file = file, .mistakes = mistakes };
 
     conf_read(&load, &root, s, overrides);
+    if (s->providers.n == 0 && s->models.n == 0)
+        add_echo(s);
     check_providers(&load, s);
     check_models(&load, s);
-    check_origins(&load, s);
     if (mistakes->n == 0)
         return s;
     settings_free(s);

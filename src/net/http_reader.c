@@ -6,7 +6,12 @@
 #include <assert.h>
 #include <string.h>
 
-enum { FIELD_OVERHEAD = 4, CHUNK_ALLOWANCE = 16, INBOX_KEEP = 64 * 1024 };
+enum {
+    FIELD_OVERHEAD = 4,                       /* ": " and the line end          */
+    LINE_OVERHEAD = 64,                       /* a request line without its target */
+    CHUNK_ALLOWANCE = 16,
+    INBOX_KEEP = 64 * 1024,
+};
 
 struct field {
     uint32_t name_at, name_n, value_at, value_n;
@@ -15,6 +20,7 @@ struct field {
 /* What one request needs while it is being read. The spare one serves every request
  * that comes in a single piece, which is nearly all of them. */
 struct http_inbox {
+    struct buf    line;                       /* of a request line, until it is whole */
     struct buf    text;                       /* target, names and values       */
     uint32_t      target_n;
     struct field *fields;
@@ -26,6 +32,7 @@ static struct http_inbox *spare;
 
 static void inbox_free(struct http_inbox *box)
 {
+    buf_release(&box->line);
     buf_release(&box->text);
     buf_release(&box->body);
     mem_free(box->fields);
@@ -37,8 +44,10 @@ static struct http_inbox *inbox_take(const struct http_settings *limits)
     struct http_inbox *box = spare ? spare : mem_new(sizeof *box);
 
     spare = NULL;
+    buf_clear(&box->line);
     buf_clear(&box->text);
     buf_clear(&box->body);
+    box->line.limit = limits->max_uri_bytes + LINE_OVERHEAD;
     box->text.limit = limits->max_header_bytes + limits->max_uri_bytes + 1;
     box->body.limit = limits->max_body_bytes;
     box->n_fields = box->target_n = 0;
@@ -90,8 +99,6 @@ static int on_url(llhttp_t *parser, const char *at, size_t n)
 {
     struct http_reader *r = reader_of(parser);
 
-    if (r->inbox->target_n + n > r->limits->max_uri_bytes)
-        return bad(r, 414, "the request target is too long");
     buf_add(&r->inbox->text, (struct str){ at, n });
     r->inbox->target_n += (uint32_t)n;
     return 0;
@@ -161,6 +168,16 @@ static int on_headers_complete(llhttp_t *parser)
     return HPE_PAUSED;
 }
 
+/* Refused at its announcement: nobody waits for a chunk that may not come in. */
+static int on_chunk_header(llhttp_t *parser)
+{
+    struct http_reader *r = reader_of(parser);
+
+    if (parser->content_length > r->limits->max_body_bytes - r->inbox->body.n)
+        return bad(r, 413, "the request body is too large");
+    return 0;
+}
+
 static int on_body(llhttp_t *parser, const char *at, size_t n)
 {
     struct http_reader *r = reader_of(parser);
@@ -183,38 +200,104 @@ static const llhttp_settings_t callbacks = {
     .on_header_value = on_value,
     .on_header_value_complete = on_value_complete,
     .on_headers_complete = on_headers_complete,
+    .on_chunk_header = on_chunk_header,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };
 
-/* ---- what llhttp leaves to us -------------------------------------------------------- */
+/* ---- the request line --------------------------------------------------------------- */
 
-static int check_version(struct http_reader *r)
+static bool is_token(struct str s)
 {
-    if (r->parser.http_major != 1 || r->parser.http_minor > 1)
+    for (size_t i = 0; i < s.n; i++)
+        if (!http_is_tchar((unsigned char)s.p[i]))
+            return false;
+    return s.n > 0;
+}
+
+static bool is_version(struct str s)
+{
+    return s.n == 8 && str_starts(s, STR("HTTP/")) && s.p[5] >= '0' && s.p[5] <= '9' &&
+           s.p[6] == '.' && s.p[7] >= '0' && s.p[7] <= '9';
+}
+
+static bool find_method(struct http_reader *r, struct str name)
+{
+    for (enum http_method m = 0; m <= HTTP_METHOD_OPTIONS; m++)
+        if (str_eq(name, str_of(http_method_name(m)))) {
+            r->method = m;
+            return true;
+        }
+    return false;
+}
+
+/* method SP request-target SP HTTP-version CRLF (RFC 9112, 3). */
+static int check_line(struct http_reader *r, struct str line)
+{
+    struct str rest = line, method, target, version;
+
+    if (line.n < 2 || line.p[line.n - 2] != '\r')
+        return bad(r, 400, "a line must end with CRLF");
+    rest.n -= 2;
+    if (!str_next(&rest, ' ', &method) || !is_token(method))
+        return bad(r, 400, "this is not an HTTP request");
+    if (!str_next(&rest, ' ', &target) || !target.n || !str_next(&rest, '\0', &version) ||
+        !is_version(version))
+        return bad(r, 400, "the request line is malformed");
+    if (!str_eq(version, STR("HTTP/1.1")) && !str_eq(version, STR("HTTP/1.0")))
         return bad(r, 505, "this service speaks HTTP/1.1 and HTTP/1.0");
+    if (!find_method(r, method))
+        return bad(r, 501, "the request method is not known here");
+    if (target.n > r->limits->max_uri_bytes)
+        return bad(r, 414, "the request target is too long");
     return 0;
 }
 
-static int check_method(struct http_reader *r)
+/* A line that has no end yet: what cannot become one is refused at once. */
+static int check_torn_line(struct http_reader *r, bool too_long)
 {
-    static const struct {
-        int              llhttp;
-        enum http_method ours;
-    } known[] = {
-        { HTTP_GET, HTTP_METHOD_GET },       { HTTP_HEAD, HTTP_METHOD_HEAD },
-        { HTTP_POST, HTTP_METHOD_POST },     { HTTP_PUT, HTTP_METHOD_PUT },
-        { HTTP_PATCH, HTTP_METHOD_PATCH },   { HTTP_DELETE, HTTP_METHOD_DELETE },
-        { HTTP_OPTIONS, HTTP_METHOD_OPTIONS },
-    };
+    struct str rest = buf_str(&r->inbox->line), method, target;
 
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i].llhttp == r->parser.method) {
-            r->method = known[i].ours;
-            return 0;
-        }
-    return bad(r, 501, "the request method is not known here");
+    str_next(&rest, ' ', &method);
+    if (!is_token(method) && !str_eq(method, STR("\r")))
+        return bad(r, 400, "this is not an HTTP request");
+    if (!too_long)
+        return 0;
+    if (str_next(&rest, ' ', &target) && rest.p)
+        return bad(r, 400, "the request line is malformed");
+    return bad(r, 414, "the request target is too long");
 }
+
+static int execute(struct http_reader *r, struct str bytes, size_t *eaten);
+
+/* Eats one line, or what there is of it. llhttp gets it when it is whole and good. */
+static int read_line(struct http_reader *r, struct str bytes, size_t *eaten)
+{
+    struct buf *held = &r->inbox->line;
+    const char *end = memchr(bytes.p, '\n', bytes.n);
+    struct str  line = { bytes.p, end ? (size_t)(end - bytes.p) + 1 : bytes.n };
+    bool        too_long = line.n > held->limit - held->n;
+    size_t      ignored;
+
+    *eaten = line.n;
+    if (held->n || !end || too_long) {
+        if (too_long)                         /* what fits tells the reason     */
+            line.n = held->limit - held->n;
+        buf_add(held, line);
+        line = buf_str(held);
+    }
+    if (!end || too_long)
+        return check_torn_line(r, too_long);
+    held->n = 0;
+    if (str_eq(line, STR("\r\n")))            /* RFC 9112, 2.2: may stand before it */
+        return count_head(r, 2);
+    if (check_line(r, line) != 0)
+        return HPE_USER;
+    r->has_line = true;
+    return execute(r, line, &ignored);
+}
+
+/* ---- what llhttp leaves to us -------------------------------------------------------- */
 
 static int check_host(struct http_reader *r)
 {
@@ -240,65 +323,57 @@ static int check_target(struct http_reader *r)
     return 0;
 }
 
+/* How often chunked stands among the transfer codings, and how many others do. */
+static size_t count_codings(const struct http_reader *r, size_t *others)
+{
+    size_t chunked = 0;
+
+    *others = 0;
+    for (size_t i = 0; i < http_reader_count(r, STR("transfer-encoding")); i++) {
+        struct str list = http_reader_nth(r, STR("transfer-encoding"), i), piece;
+
+        while (str_next(&list, ',', &piece)) {
+            bool is_chunked = str_eq_nocase(str_trim(piece), STR("chunked"));
+
+            if (str_trim(piece).n == 0)
+                return 0;
+            chunked += is_chunked;
+            *others += !is_chunked;
+        }
+    }
+    return chunked;
+}
+
 /* RFC 9112, 6.1 to 6.3. Anything that two servers could read differently is refused. */
 static int check_framing(struct http_reader *r)
 {
-    size_t     n = http_reader_count(r, STR("transfer-encoding"));
-    struct str coding = http_reader_header(r, STR("transfer-encoding"));
+    size_t others, chunked = count_codings(r, &others);
 
     if (http_reader_count(r, STR("content-length")) > 1)
         return bad(r, 400, "there is more than one Content-Length field");
-    if (n == 0)
+    if (http_reader_count(r, STR("transfer-encoding")) == 0)
         return 0;
     if (http_reader_count(r, STR("content-length")))
         return bad(r, 400, "Content-Length and Transfer-Encoding exclude each other");
     if (http_reader_is_1_0(r))
         return bad(r, 400, "HTTP/1.0 has no Transfer-Encoding");
-    if (n != 1 || !http_reader_is_chunked(r))
+    if (chunked != 1 || !http_reader_is_chunked(r))
         return bad(r, 400, "the Transfer-Encoding field is malformed");
-    if (str_eq_nocase(coding, STR("chunked")))
-        return 0;
-    if (!http_list_has(coding, STR("")))
+    if (others)
         return bad(r, 501, "chunked is the only transfer coding known here");
-    return bad(r, 400, "the Transfer-Encoding field is malformed");
+    return 0;
 }
 
 static int check_head(struct http_reader *r)
 {
-    if (check_version(r) || check_method(r) || check_framing(r) || check_host(r) || check_target(r))
+    if (check_framing(r) || check_host(r) || check_target(r))
         return HPE_USER;
     return 0;
 }
 
-/* A token that llhttp does not know is a method all the same (RFC 9110, 9.1): llhttp
- * stops at the first byte that no method of its list has there. */
-static int refuse_method(struct http_reader *r, struct str bytes)
-{
-    const char   *pos = llhttp_get_error_pos(&r->parser);
-    unsigned char c = pos && pos < bytes.p + bytes.n ? (unsigned char)*pos : 0;
-
-    if (http_is_tchar(c) || (c == ' ' && pos > bytes.p))
-        return bad(r, 501, "the request method is not known here");
-    return bad(r, 400, "this is not an HTTP request");
-}
-
-static int refuse_version(struct http_reader *r, struct str bytes)
-{
-    const char   *pos = llhttp_get_error_pos(&r->parser);
-    unsigned char c = pos && pos < bytes.p + bytes.n ? (unsigned char)*pos : 0;
-
-    if ((c >= '0' && c <= '9') || strcmp(llhttp_get_error_reason(&r->parser), "Invalid HTTP version") == 0)
-        return bad(r, 505, "this service speaks HTTP/1.1 and HTTP/1.0");
-    return bad(r, 400, "the HTTP version is malformed");
-}
-
-static int refuse_syntax(struct http_reader *r, llhttp_errno_t error, struct str bytes)
+static int refuse_syntax(struct http_reader *r, llhttp_errno_t error)
 {
     switch (error) {
-    case HPE_INVALID_METHOD:
-        return refuse_method(r, bytes);
-    case HPE_INVALID_VERSION:
-        return refuse_version(r, bytes);
     case HPE_INVALID_URL:
         return bad(r, 400, "the request target is malformed");
     case HPE_INVALID_CONTENT_LENGTH:
@@ -359,25 +434,34 @@ static enum http_progress paused(struct http_reader *r, bool was_in_body)
     return check_head(r) == 0 ? HTTP_PROGRESS_HEAD : HTTP_PROGRESS_BAD;
 }
 
-enum http_progress http_reader_feed(struct http_reader *r, struct str bytes, size_t *eaten)
+/* Fields and body: llhttp's part. */
+static int execute(struct http_reader *r, struct str bytes, size_t *eaten)
 {
+    size_t         text_before = r->inbox->body.n;
     bool           was_in_body = r->in_body;
-    size_t         text_before;
-    llhttp_errno_t error;
+    llhttp_errno_t error = llhttp_execute(&r->parser, bytes.p, bytes.n);
 
-    if (!r->inbox)
-        r->inbox = inbox_take(r->limits);
-    text_before = r->inbox->body.n;
-    error = llhttp_execute(&r->parser, bytes.p, bytes.n);
     *eaten = bytes.n;
     if (error == HPE_PAUSED)
         *eaten = (size_t)(llhttp_get_error_pos(&r->parser) - bytes.p);
     else if (error != HPE_OK && !r->status)
-        refuse_syntax(r, error, bytes);
+        refuse_syntax(r, error);
     if (was_in_body && !r->status)
         count_frame(r, *eaten, r->inbox->body.n - text_before);
-    else if (!r->in_body && !r->status && r->head_bytes + r->inbox->target_n == 0)
-        count_head(r, bytes.n);               /* empty lines before the request */
+    return error;
+}
+
+enum http_progress http_reader_feed(struct http_reader *r, struct str bytes, size_t *eaten)
+{
+    bool was_in_body = r->in_body;
+    int  error;
+
+    if (!r->inbox)
+        r->inbox = inbox_take(r->limits);
+    if (r->has_line)
+        error = execute(r, bytes, eaten);
+    else
+        error = read_line(r, bytes, eaten);
     if (r->status)
         return HTTP_PROGRESS_BAD;
     return error == HPE_PAUSED ? paused(r, was_in_body) : HTTP_PROGRESS_MORE;
@@ -388,15 +472,20 @@ static struct str field_name(const struct http_inbox *box, const struct field *f
     return (struct str){ box->text.p + f->name_at, f->name_n };
 }
 
-struct str http_reader_header(const struct http_reader *r, struct str name)
+struct str http_reader_nth(const struct http_reader *r, struct str name, size_t n)
 {
     const struct http_inbox *box = r->inbox;
 
     for (size_t i = 0; i < box->n_fields; i++)
-        if (str_eq_nocase(field_name(box, &box->fields[i]), name))
+        if (str_eq_nocase(field_name(box, &box->fields[i]), name) && n-- == 0)
             return str_trim((struct str){ box->text.p + box->fields[i].value_at,
                                           box->fields[i].value_n });
     return (struct str){ NULL, 0 };
+}
+
+struct str http_reader_header(const struct http_reader *r, struct str name)
+{
+    return http_reader_nth(r, name, 0);
 }
 
 size_t http_reader_count(const struct http_reader *r, struct str name)
@@ -406,11 +495,6 @@ size_t http_reader_count(const struct http_reader *r, struct str name)
     for (size_t i = 0; i < r->inbox->n_fields; i++)
         n += str_eq_nocase(field_name(r->inbox, &r->inbox->fields[i]), name);
     return n;
-}
-
-struct str http_reader_method_text(const struct http_reader *r)
-{
-    return str_of(http_method_name(r->method));
 }
 
 bool http_reader_is_chunked(const struct http_reader *r)
@@ -441,12 +525,9 @@ bool http_reader_keeps_alive(const struct http_reader *r)
 {
     bool close = false, keep = !http_reader_is_1_0(r);
 
-    for (size_t i = 0; i < r->inbox->n_fields; i++) {
-        const struct field *f = &r->inbox->fields[i];
-        struct str          value = { r->inbox->text.p + f->value_at, f->value_n };
+    for (size_t i = 0; i < http_reader_count(r, STR("connection")); i++) {
+        struct str value = http_reader_nth(r, STR("connection"), i);
 
-        if (!str_eq_nocase(field_name(r->inbox, f), STR("connection")))
-            continue;
         close = close || http_list_has(value, STR("close"));
         keep = keep || http_list_has(value, STR("keep-alive"));
     }

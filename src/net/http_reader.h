@@ -1,8 +1,10 @@
 /* http_reader.h - bytes in, one request out. No I/O.
  *
- * llhttp finds the parts; what it leaves to its user is done here: every limit, Host,
- * the target's form, the version, transfer codings, and the difference between a
- * method that nobody knows (501) and bytes that are no request at all (400).
+ * The request line is read here, as a whole and to the letter: llhttp would let more
+ * than one space, RTSP and HTTP/0.9 pass, and could not tell a method that nobody knows
+ * (501) from bytes that are no request at all (400). Fields and body are llhttp's; what
+ * it leaves to its user is done here too: every limit, Host, the target's form, transfer
+ * codings. A request gets the same verdict however its bytes are cut.
  *
  * feed() says MORE until something is due: HEAD once the head is whole and lawful (the
  * body has not been looked at; feed on to go on), WHOLE once the request is, BAD when
@@ -35,9 +37,9 @@ struct http_reader {
     llhttp_t                    parser;
     const struct http_settings *limits;
     struct http_inbox          *inbox;        /* NULL until the first byte      */
-    size_t                      head_bytes;   /* of the parts of the head       */
+    size_t                      head_bytes;   /* of the fields, and of empty lines before */
     size_t                      frame_bytes;  /* of the body, without its text  */
-    bool                        in_body;
+    bool                        has_line, in_body;
     int                         status;
     const char                 *why;
     enum http_method            method;
@@ -51,9 +53,9 @@ void http_reader_release(struct http_reader *r);
 enum http_progress http_reader_feed(struct http_reader *r, struct str bytes, size_t *eaten);
 
 /* From HEAD on. Header names are matched in any case; absent is a NULL pointer. */
-struct str http_reader_header(const struct http_reader *r, struct str name);
+struct str http_reader_header(const struct http_reader *r, struct str name);   /* the first */
+struct str http_reader_nth(const struct http_reader *r, struct str name, size_t n);
 size_t     http_reader_count(const struct http_reader *r, struct str name);
-struct str http_reader_method_text(const struct http_reader *r);
 bool       http_reader_expects_body(const struct http_reader *r);
 bool       http_reader_is_chunked(const struct http_reader *r);
 uint64_t   http_reader_content_length(const struct http_reader *r);

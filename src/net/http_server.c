@@ -185,10 +185,10 @@ static bool is_good_id(struct str s)
 
 static void take_id(struct http_conn *c)
 {
-    struct str given = { NULL, 0 };
+    struct str name = c->server->settings->request_id_header, given = { NULL, 0 };
 
-    if (c->trusted && c->reader.inbox)
-        given = http_reader_header(&c->reader, c->server->settings->request_id_header);
+    if (c->trusted && c->reader.inbox && http_reader_count(&c->reader, name) == 1)
+        given = http_reader_header(&c->reader, name);
     if (is_good_id(given)) {
         memcpy(c->x.id, given.p, given.n);
         c->x.id[given.n] = '\0';
@@ -205,25 +205,33 @@ static bool is_trusted(const struct http_server *s, const union address *a)
     return false;
 }
 
-/* The last address in X-Forwarded-For that is not one of our own proxies. */
-static void take_client(struct http_conn *c)
+/* One field of X-Forwarded-For, from its end. False: the client has been found. */
+static bool take_forwarded(struct http_conn *c, struct str list)
 {
-    struct str    list = { NULL, 0 };
     union address a;
 
-    if (c->trusted)
-        list = http_reader_header(&c->reader, STR("x-forwarded-for"));
     while (list.n) {
         const char *comma = memrchr(list.p, ',', list.n);
         struct str  last = comma ? str_from(list, (size_t)(comma - list.p) + 1) : list;
 
         if (!address_read_host(str_trim(last), &a))
-            return;
+            return false;
         address_write_host(&a, c->x.client);
         if (!is_trusted(c->server, &a))
-            return;
+            return false;
         list.n = comma ? (size_t)(comma - list.p) : 0;
     }
+    return true;
+}
+
+/* The last address in X-Forwarded-For that is not one of our own proxies. */
+static void take_client(struct http_conn *c)
+{
+    struct str name = STR("x-forwarded-for");
+    size_t     n = c->trusted ? http_reader_count(&c->reader, name) : 0;
+
+    while (n && take_forwarded(c, http_reader_nth(&c->reader, name, n - 1)))
+        n--;
 }
 
 static void exchange_open(struct http_conn *c)

@@ -1,5 +1,6 @@
 #include "wire/http_text.h"
 
+#include "base/address.h"
 #include "wire/utf8.h"
 
 #include <string.h>
@@ -35,10 +36,10 @@ static bool is_port(struct str s)
 
 static bool is_ip_literal(struct str s)
 {
-    for (size_t i = 1; i + 1 < s.n; i++)
-        if (!is_alnum((unsigned char)s.p[i]) && s.p[i] != ':' && s.p[i] != '.')
-            return false;
-    return s.n > 2;
+    union address a;
+
+    return s.n > 2 && address_read_host((struct str){ s.p + 1, s.n - 2 }, &a) &&
+           a.any.sa_family == AF_INET6;
 }
 
 static bool is_name(struct str s)
@@ -80,12 +81,36 @@ struct str http_media_type(struct str content_type)
 
 /* ---- target ---------------------------------------------------------------- */
 
-static bool is_target_text(struct str s)
+static int hex_digit(char c)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f || s.p[i] == '#')
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+static bool is_escape(struct str s)
+{
+    return s.n >= 3 && hex_digit(s.p[1]) >= 0 && hex_digit(s.p[2]) >= 0;
+}
+
+/* RFC 3986's characters; in a query also those that browsers leave as they are. */
+static bool is_target_text(struct str s, bool in_query)
+{
+    const char *more = in_query ? "[]{}|^`\\" : "";
+
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+
+        if (c == '%' ? !is_escape(str_from(s, i))
+                     : !c || !(is_alnum((unsigned char)c) || strchr("-._~!$&'()*+,;=:@/?", c) ||
+                               strchr(more, c)))
             return false;
-    return s.n > 0;
+    }
+    return true;
 }
 
 static void split_path(struct str s, struct http_target *out)
@@ -100,11 +125,9 @@ bool http_read_target(struct str target, struct http_target *out)
     const char *slash;
 
     *out = (struct http_target){ 0 };
-    if (!is_target_text(target))
-        return false;
-    if (target.p[0] == '/' || str_eq(target, STR("*"))) {
+    if (target.n && (target.p[0] == '/' || str_eq(target, STR("*")))) {
         split_path(target, out);
-        return true;
+        return is_target_text(out->path, false) && is_target_text(out->query, true);
     }
     if (target.n < 8 || (!str_eq_nocase((struct str){ target.p, 7 }, STR("http://")) &&
                          !str_eq_nocase((struct str){ target.p, 8 }, STR("https://"))))
@@ -119,18 +142,8 @@ bool http_read_target(struct str target, struct http_target *out)
         out->path = STR("/");
         out->query = target;
     }
-    return http_is_host(out->authority);
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
+    return http_is_host(out->authority) && is_target_text(out->path, false) &&
+           is_target_text(out->query, true);
 }
 
 bool http_decode(struct str s, struct arena *a, struct str *out)
@@ -139,19 +152,15 @@ bool http_decode(struct str s, struct arena *a, struct str *out)
     size_t n = 0;
 
     for (size_t i = 0; i < s.n; i++) {
-        int high, low;
-
         if (s.p[i] != '%') {
             to[n++] = s.p[i];
             continue;
         }
-        if (s.n - i < 3)
+        if (!is_escape(str_from(s, i)))
             return false;
-        high = hex_digit(s.p[i + 1]);
-        low = hex_digit(s.p[i + 2]);
-        if (high < 0 || low < 0 || high + low == 0)
+        to[n] = (char)(hex_digit(s.p[i + 1]) * 16 + hex_digit(s.p[i + 2]));
+        if (!to[n++])
             return false;
-        to[n++] = (char)(high * 16 + low);
         i += 2;
     }
     *out = (struct str){ to, n };
