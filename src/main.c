@@ -11,6 +11,7 @@
 #include "base/metrics.h"
 #include "net/loop.h"
 #include "net/stream.h"
+#include "provider/catalog.h"
 #include "turn/admit.h"
 #include "turn/turn.h"
 
@@ -31,7 +32,7 @@ static struct {
     const char        *overrides[OVERRIDES_MAX + 1];
     size_t             n_overrides;
     struct http_server server;
-    bool               draining, ending;
+    bool               serving, draining, ending;
     uint64_t           cut_at;                /* when the last connections are closed */
     struct deadline    drain;
 } service;
@@ -40,15 +41,12 @@ static struct {
 
 static void use_settings(struct settings *s)
 {
-    struct catalog *old = api_catalog();
-
     log_setup((enum log_level)s->log_level, (enum log_format)s->log_format);
     admit_configure(&s->turns);
-    api_use(catalog_new(s));
-    if (!old)
-        return;
-    http_server_configure(&service.server, &s->http, s->stream.queue_bytes);
-    catalog_drop(old);
+    api_configure(s);
+    if (service.serving)
+        http_server_configure(&service.server, &s->http, s->stream.queue_bytes);
+    offer_use(catalog_new(s));                /* last: it frees the settings before */
 }
 
 static void tell_mistakes(const struct buf *mistakes)
@@ -63,7 +61,7 @@ static void tell_mistakes(const struct buf *mistakes)
 static void reload(int signal)
 {
     struct buf       mistakes = BUF(64 * 1024);
-    struct str       listen = api_catalog()->settings->listen;
+    struct str       listen = api_settings()->listen;
     struct settings *s = settings_load(service.file, service.overrides, &mistakes);
 
     (void)signal;
@@ -72,9 +70,11 @@ static void reload(int signal)
         tell_mistakes(&mistakes);
     } else {
         if (!str_eq(s->listen, listen))
-            LOG(LOG_WARN, L_MSG("a new listen address takes a restart"), L_STR("listen", s->listen));
+            LOG(LOG_WARN, L_MSG("a new listen address takes a restart"),
+                L_STR("listen", s->listen));
         use_settings(s);
-        LOG(LOG_INFO, L_MSG("reloaded"), L_INT("models", s->models.n), L_INT("providers", s->providers.n));
+        LOG(LOG_INFO, L_MSG("reloaded"), L_INT("models", s->models.n),
+            L_INT("providers", s->providers.n));
     }
     buf_release(&mistakes);
 }
@@ -114,7 +114,7 @@ static void stop(int signal)
         return;
     }
     service.draining = true;
-    service.cut_at = clock_now() + api_catalog()->settings->drain_seconds;
+    service.cut_at = clock_now() + api_settings()->drain_seconds;
     LOG(LOG_INFO, L_MSG("draining"), L_INT("turns", turns_alive()),
         L_INT("connections", service.server.connections.n));
     api_set_ready(false);
@@ -134,7 +134,7 @@ static void stop_at_once(int signal)
 
 static void open_port(void)
 {
-    const struct settings *s = api_catalog()->settings;
+    const struct settings *s = api_settings();
     union address          at, bound;
     char                   text[ADDRESS_TEXT_SIZE];
     int                    rc;
@@ -147,6 +147,7 @@ static void open_port(void)
         LOG(LOG_WARN, L_MSG("the descriptor limit lowers http.max_connections"),
             L_INT("max_connections", service.server.max_connections));
     address_write_endpoint(&bound, text);
+    service.serving = true;
     api_set_ready(true);
     LOG(LOG_INFO, L_MSG("ready"), L_TEXT("address", text), L_INT("pid", getpid()),
         L_TEXT("version", RUNNEL_VERSION));
@@ -175,7 +176,7 @@ static int serve(void)
     LOG(LOG_INFO, L_MSG("stopped"));
     log_flush();
     loop_close();
-    catalog_drop(api_catalog());
+    offer_withdraw();
     http_readers_release();
     streams_release();
     metrics_release();

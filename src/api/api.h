@@ -2,8 +2,8 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "base/settings.h"
 #include "net/http_server.h"
-#include "provider/catalog.h"
 
 /* A path is matched segment by segment; "{id}" at its end takes all that is left,
  * because model names may hold slashes. */
@@ -12,16 +12,17 @@ struct route {
     const char      *path;
     void (*serve)(struct http_exchange *x, const struct http_reader *rq);
     enum { ROUTE_PLAIN, ROUTE_TAKES_JSON } body;
-    bool             quiet;                   /* asked all the time: logged at debug */
+    bool quiet; /* asked all the time: logged at debug */
 };
 
 extern const struct http_app api_app;
 
-/* From now on new requests use this catalog; the api holds it. */
-void            api_use(struct catalog *c);
-struct catalog *api_catalog(void);
-void            api_set_ready(bool ready);
-bool            api_is_ready(void);
+/* The settings of new requests; they stay the caller's. */
+void                   api_configure(const struct settings *s);
+const struct settings *api_settings(void);
+
+void api_set_ready(bool ready);
+bool api_is_ready(void);
 
 /* What stands at "{id}" in the path, decoded into the arena; false if it cannot be. */
 bool api_path_id(const struct http_exchange *x, const struct http_reader *rq, struct arena *a,

@@ -41,7 +41,8 @@ void cors_write_preflight(const struct http_reader *rq, const struct http_settin
 {
     struct str wanted = http_reader_header(rq, STR("access-control-request-headers"));
 
-    if (!allowed_origin(rq, settings).n || !http_reader_count(rq, STR("access-control-request-method")))
+    if (!allowed_origin(rq, settings).n ||
+        !http_reader_count(rq, STR("access-control-request-method")))
         return;
     buf_lit(out, "access-control-allow-methods: GET, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
                  "access-control-max-age: 600\r\n");

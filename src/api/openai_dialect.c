@@ -103,14 +103,13 @@ static void write_event(void *state, const struct event *ev, struct buf *out)
 
     switch (ev->type) {
     case EVENT_START:
-        write_choice(s, STR("\"role\":\"assistant\",\"content\":\"\""), STR(""), STR(""), STR("null"), out);
+        write_choice(s, STR("\"role\":\"assistant\",\"content\":\"\""), STR(""), STR(""),
+                     STR("null"), out);
         return;
     case EVENT_DELTA:
         write_choice(s, STR("\"content\":\""), ev->text, STR("\""), STR("null"), out);
         return;
-    case EVENT_USAGE:
-        s->usage = ev->usage;
-        return;
+    case EVENT_USAGE: s->usage = ev->usage; return;
     case EVENT_FINISH:
         write_choice(s, STR(""), STR(""), STR(""), finish_reason(ev->finish), out);
         if (s->include_usage)

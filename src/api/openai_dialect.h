@@ -5,11 +5,11 @@
 #include "api/dialect.h"
 
 struct openai_state {
-    char       id[40];                        /* "chatcmpl-..."; the same in every chunk */
-    int64_t    created;                       /* wall seconds; the same too     */
-    bool       include_usage;
+    char         id[40];  /* "chatcmpl-..."; the same in every chunk */
+    int64_t      created; /* wall seconds; the same too     */
+    bool         include_usage;
     struct usage usage;                       /* held back until the finish     */
-    struct str model;                         /* stands behind the struct       */
+    struct str   model; /* stands behind the struct       */
 };
 
 struct openai_state *openai_state_new(struct str model, bool include_usage);

@@ -32,7 +32,7 @@ static const char *type_name(enum json_type t)
 
 static const struct {
     const char    *name;
-    enum json_type type, or;                  /* JSON_NONE: no alternative      */
+    enum json_type type, or ; /* JSON_NONE: no alternative      */
 } members[] = {
     { "model", JSON_STRING, JSON_NONE },
     { "messages", JSON_ARRAY, JSON_NONE },
@@ -84,9 +84,9 @@ static bool read_role(struct str text, enum role *role)
         struct str name;
         enum role  role;
     } roles[] = {
-        { STR_INIT("system"), ROLE_SYSTEM },       { STR_INIT("developer"), ROLE_SYSTEM },
-        { STR_INIT("user"), ROLE_USER },           { STR_INIT("assistant"), ROLE_ASSISTANT },
-        { STR_INIT("tool"), ROLE_TOOL },           { STR_INIT("function"), ROLE_TOOL },
+        { STR_INIT("system"), ROLE_SYSTEM }, { STR_INIT("developer"), ROLE_SYSTEM },
+        { STR_INIT("user"), ROLE_USER },     { STR_INIT("assistant"), ROLE_ASSISTANT },
+        { STR_INIT("tool"), ROLE_TOOL },     { STR_INIT("function"), ROLE_TOOL },
     };
 
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
@@ -98,7 +98,8 @@ static bool read_role(struct str text, enum role *role)
 }
 
 /* The text parts, one after the other; parts that are not text have no text. */
-static bool read_parts(const struct json *parts, struct buf *text, size_t at, struct openai_problem *p)
+static bool read_parts(const struct json *parts, struct buf *text, size_t at,
+                       struct openai_problem *p)
 {
     struct json_walk   w = json_walk(parts);
     const struct json *part;
@@ -117,8 +118,8 @@ static bool read_parts(const struct json *parts, struct buf *text, size_t at, st
     return true;
 }
 
-static bool read_content(struct question *q, const struct json *content, struct message *m, size_t at,
-                         struct openai_problem *p)
+static bool read_content(struct question *q, const struct json *content, struct message *m,
+                         size_t at, struct openai_problem *p)
 {
     struct buf text = BUF(SIZE_MAX / 2);
     char       param[64];
@@ -126,9 +127,7 @@ static bool read_content(struct question *q, const struct json *content, struct 
 
     snprintf(param, sizeof param, "messages[%zu].content", at);
     switch (json_type(content)) {
-    case JSON_STRING:
-        m->text = arena_str(&q->arena, json_str(content));
-        return true;
+    case JSON_STRING: m->text = arena_str(&q->arena, json_str(content)); return true;
     case JSON_ARRAY:
         good = read_parts(content, &text, at, p);
         m->text = arena_str(&q->arena, buf_str(&text));
@@ -138,12 +137,12 @@ static bool read_content(struct question *q, const struct json *content, struct 
         if (m->role == ROLE_ASSISTANT)        /* it may have called tools instead */
             return true;
         return problem(p, param, "'%s' is missing", param);
-    default:
-        return problem(p, param, "'%s' must be a string or an array of parts", param);
+    default: return problem(p, param, "'%s' must be a string or an array of parts", param);
     }
 }
 
-static bool read_message(struct question *q, const struct json *v, size_t at, struct openai_problem *p)
+static bool read_message(struct question *q, const struct json *v, size_t at,
+                         struct openai_problem *p)
 {
     struct message *m = &q->messages[at];
     char            param[64];
@@ -153,7 +152,8 @@ static bool read_message(struct question *q, const struct json *v, size_t at, st
         return problem(p, param, "'%s' must be an object", param);
     snprintf(param, sizeof param, "messages[%zu].role", at);
     if (!read_role(json_str(json_get(v, "role")), &m->role))
-        return problem(p, param, "'%s' must be one of system, developer, user, assistant, tool, function",
+        return problem(p, param,
+                       "'%s' must be one of system, developer, user, assistant, tool, function",
                        param);
     return read_content(q, json_get(v, "content"), m, at, p);
 }
@@ -189,7 +189,8 @@ static bool read_limit(struct question *q, const struct json *body, const char *
     return true;
 }
 
-static bool read_options(const struct json *body, struct openai_wish *wish, struct openai_problem *p)
+static bool read_options(const struct json *body, struct openai_wish *wish,
+                         struct openai_problem *p)
 {
     const struct json *usage = json_get(json_get(body, "stream_options"), "include_usage");
     const struct json *count = json_get(body, "n");
@@ -215,7 +216,8 @@ static bool read_body(struct question *q, const struct json *body, struct openai
     q->model = arena_str(&q->arena, json_str(json_get(body, "model")));
     if (q->model.n == 0)
         return problem(p, "model", "you must name a 'model'");
-    return read_messages(q, json_get(body, "messages"), p) && read_limit(q, body, "max_tokens", p) &&
+    return read_messages(q, json_get(body, "messages"), p) &&
+           read_limit(q, body, "max_tokens", p) &&
            read_limit(q, body, "max_completion_tokens", p) && read_options(body, wish, p);
 }
 

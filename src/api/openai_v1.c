@@ -40,13 +40,13 @@ static struct sink *make_sink(struct http_exchange *x, const struct question *q,
     struct openai_state *state = openai_state_new(q->model, wish->include_usage);
 
     if (wish->stream)
-        return sse_sink_new(x, &openai_dialect, state, &api_catalog()->settings->stream);
+        return sse_sink_new(x, &openai_dialect, state, &api_settings()->stream);
     return whole_sink_new(x, &openai_dialect, state);
 }
 
 static void start_turn(struct http_exchange *x, struct question *q, const struct openai_wish *wish)
 {
-    const struct model *model = catalog_find(api_catalog(), q->model);
+    const struct model *model = offer_find(q->model);
     const struct route *route = x->route;
 
     if (!model) {
@@ -57,7 +57,6 @@ static void start_turn(struct http_exchange *x, struct question *q, const struct
     x->logged = true;                         /* the turn has a line of its own */
     turn_start(&(struct turn_order){
         .question = q,
-        .catalog = api_catalog(),
         .model = model,
         .sink = make_sink(x, q, wish),
         .route = route->path,
@@ -77,7 +76,8 @@ void openai_serve_chat(struct http_exchange *x, const struct http_reader *rq)
     if (doc)
         q = openai_read_question(json_root(doc), &wish, &problem);
     else
-        snprintf(problem.message, sizeof problem.message, "the body could not be read as JSON: %s", why);
+        snprintf(problem.message, sizeof problem.message, "the body could not be read as JSON: %s",
+                 why);
     json_free(doc);
     if (q)
         start_turn(x, q, &wish);
@@ -90,23 +90,23 @@ void openai_serve_chat(struct http_exchange *x, const struct http_reader *rq)
 static void write_model(const struct model *m, struct buf *out)
 {
     buf_lit(out, "{\"id\":");
-    json_add_str(out, m->name);
-    buf_addf(out, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":", (long long)api_catalog()->created);
-    json_add_str(out, m->targets[0].provider->settings->name);
+    json_add_str(out, offer_name(m));
+    buf_addf(out,
+             ",\"object\":\"model\",\"created\":%lld,\"owned_by\":", (long long)offer_created());
+    json_add_str(out, offer_owner(m));
     buf_lit(out, "}");
 }
 
 void openai_serve_models(struct http_exchange *x, const struct http_reader *rq)
 {
-    const struct catalog *c = api_catalog();
-    struct buf            body = BUF(16 << 20);
+    struct buf body = BUF(16 << 20);
 
     (void)rq;
     buf_lit(&body, "{\"object\":\"list\",\"data\":[");
-    for (size_t i = 0; i < c->n_models; i++) {
+    for (size_t i = 0; i < offer_count(); i++) {
         if (i)
             buf_lit(&body, ",");
-        write_model(&c->models[i], &body);
+        write_model(offer_at(i), &body);
     }
     buf_lit(&body, "]}");
     api_answer_json(x, 200, buf_str(&body));
@@ -122,7 +122,7 @@ void openai_serve_model(struct http_exchange *x, const struct http_reader *rq)
 
     if (!api_path_id(x, rq, &arena, &name))
         refuse(x, 400, "the model name in the path is malformed", "model", NULL);
-    else if (!(m = catalog_find(api_catalog(), name)))
+    else if (!(m = offer_find(name)))
         refuse_model(x, name, "model");
     else {
         write_model(m, &body);

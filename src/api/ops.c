@@ -46,7 +46,7 @@ void ops_serve_metrics(struct http_exchange *x, const struct http_reader *rq)
     metric_set(METRIC_ALLOCATED, (int64_t)mem_live_bytes());
     metric_set(METRIC_ALLOCATIONS, (int64_t)mem_allocations());
     metrics_write(&body);
-    http_answer(x, &(struct http_answer){ 200, STR("text/plain; version=0.0.4; charset=utf-8"), STR(""),
-                                          buf_str(&body) });
+    http_answer(x, &(struct http_answer){ 200, STR("text/plain; version=0.0.4; charset=utf-8"),
+                                          STR(""), buf_str(&body) });
     buf_release(&body);
 }

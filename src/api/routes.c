@@ -21,17 +21,17 @@ static const struct route routes[] = {
 };
 enum { ROUTES = sizeof routes / sizeof *routes };
 
-static struct catalog *catalog;
-static bool            is_ready;
+static const struct settings *settings;
+static bool                   is_ready;
 
-void api_use(struct catalog *c)
+void api_configure(const struct settings *s)
 {
-    catalog = c;
+    settings = s;
 }
 
-struct catalog *api_catalog(void)
+const struct settings *api_settings(void)
 {
-    return catalog;
+    return settings;
 }
 
 void api_set_ready(bool ready)
@@ -137,7 +137,7 @@ static bool on_head(struct http_exchange *x, const struct http_reader *rq)
     const struct route *route = find_route(rq->target.path, rq->method);
 
     x->route = route;
-    cors_add_fields(x, rq, &catalog->settings->http);
+    cors_add_fields(x, rq, &settings->http);
     if (rq->method == HTTP_METHOD_OPTIONS)
         return true;
     if (!route)
@@ -150,7 +150,7 @@ static void serve_options(struct http_exchange *x, const struct http_reader *rq)
     struct buf fields = BUF(8192);
 
     if (write_allow(rq->target.path, &fields)) {
-        cors_write_preflight(rq, &catalog->settings->http, &fields);
+        cors_write_preflight(rq, &settings->http, &fields);
         http_answer(x, &(struct http_answer){ .status = 204, .fields = buf_str(&fields) });
     } else {
         http_refuse(x, 404, "there is nothing at this path", STR(""));
@@ -170,8 +170,8 @@ static void on_request(struct http_exchange *x, const struct http_reader *rq)
 
 /* ---- after it ---------------------------------------------------------------------------- */
 
-static void write_refusal(const struct http_exchange *x, struct str path, int status, const char *why,
-                          struct buf *body)
+static void write_refusal(const struct http_exchange *x, struct str path, int status,
+                          const char *why, struct buf *body)
 {
     (void)x;                                  /* one family of error bodies so far */
     (void)path;
@@ -190,8 +190,8 @@ static void on_end(const struct http_exchange *x, struct str path)
     if (path.n > 200)
         path.n = 200;
     LOG(route && route->quiet ? LOG_DEBUG : LOG_INFO, L_MSG("request"), L_TEXT("request_id", x->id),
-        L_TEXT("client", x->client), L_TEXT("method", http_method_name(x->method)), L_STR("path", path),
-        L_INT("status", x->status), L_MS("ms", clock_exact() - x->started));
+        L_TEXT("client", x->client), L_TEXT("method", http_method_name(x->method)),
+        L_STR("path", path), L_INT("status", x->status), L_MS("ms", clock_exact() - x->started));
 }
 
 void api_answer_json(struct http_exchange *x, int status, struct str body)

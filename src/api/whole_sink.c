@@ -22,7 +22,8 @@ static void answer(struct whole_sink *s, enum finish finish)
     struct buf          body = BUF(NO_LIMIT_OF_OURS);
 
     s->dialect->write_whole(s->state, &a, &body);
-    http_answer(s->x, &(struct http_answer){ 200, STR("application/json"), STR(""), buf_str(&body) });
+    http_answer(s->x,
+                &(struct http_answer){ 200, STR("application/json"), STR(""), buf_str(&body) });
     buf_release(&body);
 }
 
@@ -31,17 +32,10 @@ static void whole_event(struct sink *k, const struct event *ev)
     struct whole_sink *s = (struct whole_sink *)k;
 
     switch (ev->type) {
-    case EVENT_START:
-        return;
-    case EVENT_DELTA:
-        buf_add(&s->text, ev->text);
-        return;
-    case EVENT_USAGE:
-        s->usage = ev->usage;
-        return;
-    case EVENT_FINISH:
-        answer(s, ev->finish);
-        break;
+    case EVENT_START: return;
+    case EVENT_DELTA: buf_add(&s->text, ev->text); return;
+    case EVENT_USAGE: s->usage = ev->usage; return;
+    case EVENT_FINISH: answer(s, ev->finish); break;
     case EVENT_ERROR:
         if (s->x)
             fault_answer(s->x, s->dialect, ev->fault);

@@ -18,8 +18,8 @@ struct buf {
 
 #define BUF(max_bytes) ((struct buf){ .limit = (max_bytes) })
 
-void buf_release(struct buf *b);              /* back to empty, without memory  */
-void buf_clear(struct buf *b);                /* back to empty, memory kept     */
+void       buf_release(struct buf *b); /* back to empty, without memory  */
+void       buf_clear(struct buf *b);   /* back to empty, memory kept     */
 struct str buf_str(const struct buf *b);
 
 /* Room for n more bytes at p + n; false (and `over`) beyond the limit. */

@@ -36,17 +36,17 @@ struct conf_records {
 };
 
 struct conf_field {
-    const char        *name;
-    enum conf_kind     kind;
-    size_t             offset;
-    const char        *fallback;              /* as in the file; NULL: must be given */
-    uint64_t           min, max;              /* COUNT, BYTES, TIME; RECORDS: min many */
-    const char *const *choices;               /* CHOICE, ends with NULL         */
+    const char               *name;
+    enum conf_kind            kind;
+    size_t                    offset;
+    const char               *fallback; /* as in the file; NULL: must be given */
+    uint64_t                  min, max; /* COUNT, BYTES, TIME; RECORDS: min many */
+    const char *const        *choices;  /* CHOICE, ends with NULL         */
     const struct conf_record *record;         /* SECTION, RECORDS               */
     bool (*is_good)(struct str value);        /* TEXT, each of TEXTS            */
     const char *(*objection)(const struct conf_texts *all); /* TEXTS as a whole; NULL: none */
-    const char        *expects;               /* for people: "an address, ..."  */
-    const char        *help;
+    const char *expects;                                    /* for people: "an address, ..."  */
+    const char *help;
 };
 
 struct conf_record {

@@ -28,7 +28,10 @@ bool               json_is_true(const struct json *v);
 bool               json_int(const struct json *v, int64_t *out); /* a whole number  */
 size_t             json_count(const struct json *array);
 
-struct json_walk { const struct json *next; size_t left; };
+struct json_walk {
+    const struct json *next;
+    size_t             left;
+};
 struct json_walk   json_walk(const struct json *array);
 const struct json *json_walk_next(struct json_walk *w);     /* NULL at the end      */
 

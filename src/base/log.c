@@ -46,12 +46,8 @@ static bool is_plain(struct str s)
 static void add_value(struct buf *line, const struct log_field *f)
 {
     switch (f->kind) {
-    case LOG_IS_INT:
-        buf_addf(line, "%lld", (long long)f->number);
-        return;
-    case LOG_IS_MS:
-        buf_addf(line, "%.3f", (double)f->number / 1e6);
-        return;
+    case LOG_IS_INT: buf_addf(line, "%lld", (long long)f->number); return;
+    case LOG_IS_MS: buf_addf(line, "%.3f", (double)f->number / 1e6); return;
     case LOG_IS_TEXT:
         if (format == LOG_LOGFMT && is_plain(f->text))
             buf_add(line, f->text);

@@ -19,8 +19,8 @@ enum log_format { LOG_LOGFMT, LOG_JSON };
 struct log_field {
     const char *key;
     enum { LOG_IS_TEXT, LOG_IS_INT, LOG_IS_MS } kind;
-    struct str  text;
-    int64_t     number;                       /* LOG_IS_MS: nanoseconds         */
+    struct str text;
+    int64_t    number; /* LOG_IS_MS: nanoseconds         */
 };
 
 #define L_STR(k, s)   { .key = (k), .kind = LOG_IS_TEXT, .text = (s) }

@@ -52,13 +52,13 @@ enum metric {
 #define X(id, kind, name, labels, help) METRIC_##id,
     METRICS(X)
 #undef X
-    METRIC_COUNT
+        METRIC_COUNT
 };
 
-void metric_add(enum metric m, int64_t n);
-void metric_set(enum metric m, int64_t value);
-void metric_add_labelled(enum metric m, const char *first, const char *second);
-void metric_observe(enum metric m, uint64_t ns);     /* histograms of seconds  */
+void    metric_add(enum metric m, int64_t n);
+void    metric_set(enum metric m, int64_t value);
+void    metric_add_labelled(enum metric m, const char *first, const char *second);
+void    metric_observe(enum metric m, uint64_t ns); /* histograms of seconds  */
 int64_t metric_value(enum metric m);                 /* plain ones; for tests  */
 
 void metrics_write(struct buf *out);                 /* Prometheus text        */

@@ -46,7 +46,8 @@ static bool is_name(struct str s)
 static bool is_header_name(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '-'))
+        if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') ||
+              s.p[i] == '-'))
             return false;
     return s.n > 0 && s.n <= 64;
 }
@@ -82,12 +83,13 @@ static const char *star_stands_alone(const struct conf_texts *origins)
 static const char *const levels[] = { "debug", "info", "warn", "error", NULL };
 static const char *const formats[] = { "logfmt", "json", NULL };
 static const char *const kinds[] = { "echo", NULL };
-static const char *const classes[] = { "local_small", "local_large", "cloud_small", "cloud_large", NULL };
+static const char *const classes[] = { "local_small", "local_large", "cloud_small", "cloud_large",
+                                       NULL };
 
 static const struct conf_field log_rows[] = {
-    CHOICE("level", settings, log_level, "info", levels, "The least important lines that are written."),
-    CHOICE("format", settings, log_format, "logfmt", formats, "How a line is written."),
-    END
+    CHOICE("level", settings, log_level, "info", levels,
+           "The least important lines that are written."),
+    CHOICE("format", settings, log_format, "logfmt", formats, "How a line is written."), END
 };
 static const struct conf_record log_record = { .fields = log_rows };
 
@@ -98,7 +100,8 @@ static const struct conf_field http_rows[] = {
           1000000000, "Then the connection is closed after its answer."),
     BYTES("max_header_bytes", http_settings, max_header_bytes, "16KiB", 1 * KIB, 1 * MIB,
           "A request's head; beyond it: 431."),
-    COUNT("max_headers", http_settings, max_headers, "100", 1, 1000, "Header fields; beyond it: 431."),
+    COUNT("max_headers", http_settings, max_headers, "100", 1, 1000,
+          "Header fields; beyond it: 431."),
     BYTES("max_uri_bytes", http_settings, max_uri_bytes, "8KiB", 64, 1 * MIB,
           "The request target; beyond it: 414."),
     BYTES("max_body_bytes", http_settings, max_body_bytes, "8MiB", 1 * KIB, 1024u * MIB,
@@ -118,8 +121,12 @@ static const struct conf_field http_rows[] = {
           "Peers whose X-Forwarded-For and request id are believed."),
     TEXT("request_id_header", http_settings, request_id_header, "x-request-id", is_header_name,
          "a header name in lower case", "The header a request id comes in and goes out with."),
-    { .name = "cors_origins", .kind = CONF_TEXTS, AT(http_settings, cors_origins), .fallback = "",
-      .is_good = is_origin, .objection = star_stands_alone,
+    { .name = "cors_origins",
+      .kind = CONF_TEXTS,
+      AT(http_settings, cors_origins),
+      .fallback = "",
+      .is_good = is_origin,
+      .objection = star_stands_alone,
       .expects = "origins (https://app.example) or *",
       .help = "Web origins whose pages may call this service." },
     END
@@ -139,10 +146,12 @@ static const struct conf_field stream_rows[] = {
 static const struct conf_record stream_record = { .fields = stream_rows };
 
 static const struct conf_field turn_rows[] = {
-    COUNT("max_running", turn_settings, max_running, "10000", 1, 1000000, "Turns answered at once."),
+    COUNT("max_running", turn_settings, max_running, "10000", 1, 1000000,
+          "Turns answered at once."),
     COUNT("max_waiting", turn_settings, max_waiting, "1000", 0, 1000000,
           "Turns that may wait for a place; beyond it: 503."),
-    TIME("max_wait", turn_settings, max_wait, "1s", 0, 60, "How long a turn waits for a place; then: 503."),
+    TIME("max_wait", turn_settings, max_wait, "1s", 0, 60,
+         "How long a turn waits for a place; then: 503."),
     TIME("max_time", turn_settings, max_time, "10m", 10, 86400, "The longest a turn may take."),
     BYTES("max_answer_bytes", turn_settings, max_answer_bytes, "16MiB", 1 * KIB, 512u * MIB,
           "The text of one answer; a longer one is ended with an error."),
@@ -151,7 +160,8 @@ static const struct conf_field turn_rows[] = {
 static const struct conf_record turn_record = { .fields = turn_rows };
 
 static const struct conf_field provider_rows[] = {
-    TEXT("name", provider_settings, name, NULL, is_name, "a name without spaces", "How models refer to it."),
+    TEXT("name", provider_settings, name, NULL, is_name, "a name without spaces",
+         "How models refer to it."),
     CHOICE("kind", provider_settings, kind, NULL, kinds, "The dialect it speaks."),
     COUNT("max_streams", provider_settings, max_streams, "0", 0, 1000000,
           "Answers at once from this provider; 0: no limit."),
@@ -166,7 +176,8 @@ static const struct conf_record provider_record = {
 };
 
 static const struct conf_field target_rows[] = {
-    TEXT("provider", target_settings, provider, NULL, is_name, "a provider's name", "Who is asked."),
+    TEXT("provider", target_settings, provider, NULL, is_name, "a provider's name",
+         "Who is asked."),
     TEXT("model", target_settings, model, "", NULL, NULL,
          "The model's name at that provider; empty: the same name."),
     END
@@ -178,10 +189,16 @@ static const struct conf_record target_record = {
 };
 
 static const struct conf_field model_rows[] = {
-    TEXT("name", model_settings, name, NULL, is_name, "a name without spaces", "What clients ask for."),
-    CHOICE("class", model_settings, class, "cloud_large", classes, "Where it runs and how big it is."),
-    { .name = "targets", .kind = CONF_RECORDS, AT(model_settings, targets), .record = &target_record,
-      .min = 1, .help = "Who answers, in order." },
+    TEXT("name", model_settings, name, NULL, is_name, "a name without spaces",
+         "What clients ask for."),
+    CHOICE("class", model_settings, class, "cloud_large", classes,
+           "Where it runs and how big it is."),
+    { .name = "targets",
+      .kind = CONF_RECORDS,
+      AT(model_settings, targets),
+      .record = &target_record,
+      .min = 1,
+      .help = "Who answers, in order." },
     END
 };
 static const struct conf_record model_record = {
@@ -192,14 +209,16 @@ static const struct conf_record model_record = {
 
 static const struct conf_field rows[] = {
     TEXT("listen", settings, listen, "127.0.0.1:8080", address_is_endpoint,
-         "an address and port (127.0.0.1:8080, [::1]:8080)", "Where it serves; port 0 takes a free one."),
+         "an address and port (127.0.0.1:8080, [::1]:8080)",
+         "Where it serves; port 0 takes a free one."),
     { .name = "log", .kind = CONF_SECTION, .record = &log_record },
     SECTION("http", settings, http, http_record),
     SECTION("stream", settings, stream, stream_record),
     SECTION("turns", settings, turns, turn_record),
     TIME("drain_seconds", settings, drain_seconds, "25s", 0, 3600,
          "How long running answers may go on after SIGTERM."),
-    RECORDS("providers", settings, providers, provider_record, "", "Those who answer. With neither providers nor models: an echo."),
+    RECORDS("providers", settings, providers, provider_record, "",
+            "Those who answer. With neither providers nor models: an echo."),
     RECORDS("models", settings, models, model_record, "", "What clients may ask for."),
     END
 };
@@ -240,7 +259,8 @@ static void check_targets(const struct conf_load *load, const struct settings *s
     for (size_t i = 0; i < m->targets.n; i++)
         if (t[i].provider.n && !has_provider(s, t[i].provider)) {
             snprintf(key, sizeof key, "models[%zu].targets[%zu].provider", model, i);
-            conf_mistake(load, t[i].line, key, "there is no provider named \"%s\"", t[i].provider.p);
+            conf_mistake(load, t[i].line, key, "there is no provider named \"%s\"",
+                         t[i].provider.p);
         }
 }
 
@@ -267,7 +287,9 @@ static void add_echo(struct settings *s)
     struct target_settings   *t = arena_new(&s->arena, sizeof *t);
     struct model_settings    *m = arena_new(&s->arena, sizeof *m);
 
-    *p = (struct provider_settings){ .name = STR("echo"), .kind = PROVIDER_ECHO, .tokens_per_second = 50 };
+    *p = (struct provider_settings){ .name = STR("echo"),
+                                     .kind = PROVIDER_ECHO,
+                                     .tokens_per_second = 50 };
     *t = (struct target_settings){ .provider = p->name };
     *m = (struct model_settings){ .name = STR("echo"), .targets = { t, 1 } };
     s->providers = (struct conf_records){ p, 1 };

@@ -39,9 +39,9 @@ struct target_settings {
 };
 
 struct model_settings {
-    int                 line;
-    struct str          name;
-    int                 class;
+    int        line;
+    struct str name;
+    int class;
     struct conf_records targets;              /* struct target_settings         */
 };
 
@@ -59,7 +59,8 @@ struct settings {
 
 /* NULL when there are mistakes, which are then in `mistakes`, a line each.
  * `file` may be NULL; `overrides` are "name=value" and end with NULL. */
-struct settings *settings_load(const char *file, const char *const *overrides, struct buf *mistakes);
+struct settings *settings_load(const char *file, const char *const *overrides,
+                               struct buf *mistakes);
 void             settings_free(struct settings *s);
 
 void settings_write_help(struct buf *out);

@@ -3,7 +3,7 @@
 const char *event_name(enum event_type type)
 {
     static const char *const names[] = {
-        [EVENT_START] = "start", [EVENT_DELTA] = "delta", [EVENT_USAGE] = "usage",
+        [EVENT_START] = "start",   [EVENT_DELTA] = "delta", [EVENT_USAGE] = "usage",
         [EVENT_FINISH] = "finish", [EVENT_ERROR] = "error",
     };
 
@@ -19,19 +19,13 @@ bool grammar_allows(struct grammar *g, enum event_type next)
         allowed = !g->started;
         g->started = true;
         break;
-    case EVENT_DELTA:
-        allowed = g->started && !g->counted;
-        break;
+    case EVENT_DELTA: allowed = g->started && !g->counted; break;
     case EVENT_USAGE:
         allowed = g->started && !g->counted;
         g->counted = true;
         break;
-    case EVENT_FINISH:
-        allowed = g->started;
-        break;
-    case EVENT_ERROR:
-        allowed = true;
-        break;
+    case EVENT_FINISH: allowed = g->started; break;
+    case EVENT_ERROR: allowed = true; break;
     }
     allowed = allowed && !g->ended;
     g->ended = g->ended || next == EVENT_FINISH || next == EVENT_ERROR;

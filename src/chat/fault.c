@@ -6,10 +6,9 @@ static const struct {
     bool        retry;
     enum end    end;
     const char *text;
-} table[] = {
-    [FAULT_NONE] = { "none", 200, false, END_COMPLETE, "" },
+} table[] = { [FAULT_NONE] = { "none", 200, false, END_COMPLETE, "" },
 #define X(id, name, http, retry, end, text) [FAULT_##id] = { #name, http, retry, END_##end, text },
-    FAULTS(X)
+              FAULTS(X)
 #undef X
 };
 

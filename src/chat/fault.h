@@ -29,7 +29,7 @@ const char *end_name(enum end end);
 const char *fault_name(enum fault fault);     /* "client_gone"                  */
 const char *fault_text(enum fault fault);
 int         fault_http(enum fault fault);
-bool        fault_may_retry(enum fault fault);/* the same question may do better elsewhere or later */
-enum end    fault_end(enum fault fault);
+bool     fault_may_retry(enum fault fault); /* the same question may do better elsewhere or later */
+enum end fault_end(enum fault fault);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "net/http_rules.h"
 
 #include <assert.h>
 #include <string.h>
@@ -76,7 +77,7 @@ static struct http_reader *reader_of(llhttp_t *parser)
 
 /* ---- refusing ------------------------------------------------------------------- */
 
-static int bad(struct http_reader *r, int status, const char *why)
+int http_refuse_reading(struct http_reader *r, int status, const char *why)
 {
     if (!r->status) {
         r->status = status;
@@ -91,7 +92,7 @@ static int count_head(struct http_reader *r, size_t n)
 {
     r->head_bytes += n;
     if (r->head_bytes > r->limits->max_header_bytes)
-        return bad(r, 431, "the request's header fields are too large");
+        return http_refuse_reading(r, 431, "the request's header fields are too large");
     return 0;
 }
 
@@ -125,7 +126,7 @@ static int on_field(llhttp_t *parser, const char *at, size_t n)
         return 0;                             /* a trailer; nobody here reads them */
     if (!f || f->value_at) {
         if (box->n_fields == r->limits->max_headers)
-            return bad(r, 431, "the request has too many header fields");
+            return http_refuse_reading(r, 431, "the request has too many header fields");
         f = new_field(box);
         if (count_head(r, FIELD_OVERHEAD) != 0)
             return HPE_USER;
@@ -174,7 +175,7 @@ static int on_chunk_header(llhttp_t *parser)
     struct http_reader *r = reader_of(parser);
 
     if (parser->content_length > r->limits->max_body_bytes - r->inbox->body.n)
-        return bad(r, 413, "the request body is too large");
+        return http_refuse_reading(r, 413, "the request body is too large");
     return 0;
 }
 
@@ -184,7 +185,7 @@ static int on_body(llhttp_t *parser, const char *at, size_t n)
 
     buf_add(&r->inbox->body, (struct str){ at, n });
     if (r->inbox->body.over)
-        return bad(r, 413, "the request body is too large");
+        return http_refuse_reading(r, 413, "the request body is too large");
     return 0;
 }
 
@@ -205,53 +206,7 @@ static const llhttp_settings_t callbacks = {
     .on_message_complete = on_message_complete,
 };
 
-/* ---- the request line --------------------------------------------------------------- */
-
-static bool is_token(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (!http_is_tchar((unsigned char)s.p[i]))
-            return false;
-    return s.n > 0;
-}
-
-static bool is_version(struct str s)
-{
-    return s.n == 8 && str_starts(s, STR("HTTP/")) && s.p[5] >= '0' && s.p[5] <= '9' &&
-           s.p[6] == '.' && s.p[7] >= '0' && s.p[7] <= '9';
-}
-
-static bool find_method(struct http_reader *r, struct str name)
-{
-    for (enum http_method m = 0; m <= HTTP_METHOD_OPTIONS; m++)
-        if (str_eq(name, str_of(http_method_name(m)))) {
-            r->method = m;
-            return true;
-        }
-    return false;
-}
-
-/* method SP request-target SP HTTP-version CRLF (RFC 9112, 3). */
-static int check_line(struct http_reader *r, struct str line)
-{
-    struct str rest = line, method, target, version;
-
-    if (line.n < 2 || line.p[line.n - 2] != '\r')
-        return bad(r, 400, "a line must end with CRLF");
-    rest.n -= 2;
-    if (!str_next(&rest, ' ', &method) || !is_token(method))
-        return bad(r, 400, "this is not an HTTP request");
-    if (!str_next(&rest, ' ', &target) || !target.n || !str_next(&rest, '\0', &version) ||
-        !is_version(version))
-        return bad(r, 400, "the request line is malformed");
-    if (!str_eq(version, STR("HTTP/1.1")) && !str_eq(version, STR("HTTP/1.0")))
-        return bad(r, 505, "this service speaks HTTP/1.1 and HTTP/1.0");
-    if (!find_method(r, method))
-        return bad(r, 501, "the request method is not known here");
-    if (target.n > r->limits->max_uri_bytes)
-        return bad(r, 414, "the request target is too long");
-    return 0;
-}
+/* ---- the request line -------------------------------------------------------------- */
 
 /* A line that has no end yet: what cannot become one is refused at once. */
 static int check_torn_line(struct http_reader *r, bool too_long)
@@ -259,13 +214,13 @@ static int check_torn_line(struct http_reader *r, bool too_long)
     struct str rest = buf_str(&r->inbox->line), method, target;
 
     str_next(&rest, ' ', &method);
-    if (!is_token(method) && !str_eq(method, STR("\r")))
-        return bad(r, 400, "this is not an HTTP request");
+    if (!http_is_token(method) && !str_eq(method, STR("\r")))
+        return http_refuse_reading(r, 400, "this is not an HTTP request");
     if (!too_long)
         return 0;
     if (str_next(&rest, ' ', &target) && rest.p)
-        return bad(r, 400, "the request line is malformed");
-    return bad(r, 414, "the request target is too long");
+        return http_refuse_reading(r, 400, "the request line is malformed");
+    return http_refuse_reading(r, 414, "the request target is too long");
 }
 
 static int execute(struct http_reader *r, struct str bytes, size_t *eaten);
@@ -291,101 +246,28 @@ static int read_line(struct http_reader *r, struct str bytes, size_t *eaten)
     held->n = 0;
     if (str_eq(line, STR("\r\n")))            /* RFC 9112, 2.2: may stand before it */
         return count_head(r, 2);
-    if (check_line(r, line) != 0)
+    if (http_check_line(r, line) != 0)
         return HPE_USER;
     r->has_line = true;
     return execute(r, line, &ignored);
 }
 
-/* ---- what llhttp leaves to us -------------------------------------------------------- */
-
-static int check_host(struct http_reader *r)
-{
-    size_t n = http_reader_count(r, STR("host"));
-
-    if (n == 0 && http_reader_is_1_0(r))
-        return 0;
-    if (n != 1)
-        return bad(r, 400, n ? "there is more than one Host field" : "the Host field is missing");
-    if (!http_is_host(http_reader_header(r, STR("host"))))
-        return bad(r, 400, "the Host field is not a host");
-    return 0;
-}
-
-static int check_target(struct http_reader *r)
-{
-    struct str target = { r->inbox->text.p, r->inbox->target_n };
-
-    if (!http_read_target(target, &r->target))
-        return bad(r, 400, "the request target is malformed");
-    if (r->target.path.p[0] == '*' && r->method != HTTP_METHOD_OPTIONS)
-        return bad(r, 400, "only OPTIONS may ask for *");
-    return 0;
-}
-
-/* How often chunked stands among the transfer codings, and how many others do. */
-static size_t count_codings(const struct http_reader *r, size_t *others)
-{
-    size_t chunked = 0;
-
-    *others = 0;
-    for (size_t i = 0; i < http_reader_count(r, STR("transfer-encoding")); i++) {
-        struct str list = http_reader_nth(r, STR("transfer-encoding"), i), piece;
-
-        while (str_next(&list, ',', &piece)) {
-            bool is_chunked = str_eq_nocase(str_trim(piece), STR("chunked"));
-
-            if (str_trim(piece).n == 0)
-                return 0;
-            chunked += is_chunked;
-            *others += !is_chunked;
-        }
-    }
-    return chunked;
-}
-
-/* RFC 9112, 6.1 to 6.3. Anything that two servers could read differently is refused. */
-static int check_framing(struct http_reader *r)
-{
-    size_t others, chunked = count_codings(r, &others);
-
-    if (http_reader_count(r, STR("content-length")) > 1)
-        return bad(r, 400, "there is more than one Content-Length field");
-    if (http_reader_count(r, STR("transfer-encoding")) == 0)
-        return 0;
-    if (http_reader_count(r, STR("content-length")))
-        return bad(r, 400, "Content-Length and Transfer-Encoding exclude each other");
-    if (http_reader_is_1_0(r))
-        return bad(r, 400, "HTTP/1.0 has no Transfer-Encoding");
-    if (chunked != 1 || !http_reader_is_chunked(r))
-        return bad(r, 400, "the Transfer-Encoding field is malformed");
-    if (others)
-        return bad(r, 501, "chunked is the only transfer coding known here");
-    return 0;
-}
-
-static int check_head(struct http_reader *r)
-{
-    if (check_framing(r) || check_host(r) || check_target(r))
-        return HPE_USER;
-    return 0;
-}
+/* ---- what llhttp refuses ------------------------------------------------------------- */
 
 static int refuse_syntax(struct http_reader *r, llhttp_errno_t error)
 {
     switch (error) {
-    case HPE_INVALID_URL:
-        return bad(r, 400, "the request target is malformed");
+    case HPE_INVALID_URL: return http_refuse_reading(r, 400, "the request target is malformed");
     case HPE_INVALID_CONTENT_LENGTH:
     case HPE_UNEXPECTED_CONTENT_LENGTH:
-        return bad(r, 400, "the Content-Length field is malformed");
+        return http_refuse_reading(r, 400, "the Content-Length field is malformed");
     case HPE_INVALID_TRANSFER_ENCODING:
-        return bad(r, 400, "the Transfer-Encoding field is malformed");
+        return http_refuse_reading(r, 400, "the Transfer-Encoding field is malformed");
     case HPE_INVALID_CHUNK_SIZE:
-    case HPE_STRICT:
-        return bad(r, 400, "the chunked body is malformed");
+    case HPE_STRICT: return http_refuse_reading(r, 400, "the chunked body is malformed");
     default:
-        return bad(r, 400, r->in_body ? "the request body is malformed" : "the request head is malformed");
+        return http_refuse_reading(
+            r, 400, r->in_body ? "the request body is malformed" : "the request head is malformed");
     }
 }
 
@@ -395,7 +277,7 @@ static int count_frame(struct http_reader *r, size_t eaten, size_t text)
 {
     r->frame_bytes += eaten - text;
     if (r->frame_bytes > r->limits->max_header_bytes + CHUNK_ALLOWANCE * r->inbox->body.n)
-        return bad(r, 413, "the chunked body has more framing than text");
+        return http_refuse_reading(r, 413, "the chunked body has more framing than text");
     return 0;
 }
 
@@ -431,7 +313,7 @@ static enum http_progress paused(struct http_reader *r, bool was_in_body)
     llhttp_resume(&r->parser);
     if (was_in_body)
         return HTTP_PROGRESS_WHOLE;
-    return check_head(r) == 0 ? HTTP_PROGRESS_HEAD : HTTP_PROGRESS_BAD;
+    return http_check_head(r) == 0 ? HTTP_PROGRESS_HEAD : HTTP_PROGRESS_BAD;
 }
 
 /* Fields and body: llhttp's part. */
@@ -478,8 +360,8 @@ struct str http_reader_nth(const struct http_reader *r, struct str name, size_t 
 
     for (size_t i = 0; i < box->n_fields; i++)
         if (str_eq_nocase(field_name(box, &box->fields[i]), name) && n-- == 0)
-            return str_trim((struct str){ box->text.p + box->fields[i].value_at,
-                                          box->fields[i].value_n });
+            return str_trim(
+                (struct str){ box->text.p + box->fields[i].value_at, box->fields[i].value_n });
     return (struct str){ NULL, 0 };
 }
 
@@ -495,6 +377,11 @@ size_t http_reader_count(const struct http_reader *r, struct str name)
     for (size_t i = 0; i < r->inbox->n_fields; i++)
         n += str_eq_nocase(field_name(r->inbox, &r->inbox->fields[i]), name);
     return n;
+}
+
+struct str http_reader_target(const struct http_reader *r)
+{
+    return (struct str){ r->inbox->text.p, r->inbox->target_n };
 }
 
 bool http_reader_is_chunked(const struct http_reader *r)
@@ -537,16 +424,4 @@ bool http_reader_keeps_alive(const struct http_reader *r)
 struct str http_reader_body(const struct http_reader *r)
 {
     return buf_str(&r->inbox->body);
-}
-
-const char *http_method_name(enum http_method m)
-{
-    static const char *const names[] = {
-        [HTTP_METHOD_GET] = "GET",         [HTTP_METHOD_HEAD] = "HEAD",
-        [HTTP_METHOD_POST] = "POST",       [HTTP_METHOD_PUT] = "PUT",
-        [HTTP_METHOD_PATCH] = "PATCH",     [HTTP_METHOD_DELETE] = "DELETE",
-        [HTTP_METHOD_OPTIONS] = "OPTIONS",
-    };
-
-    return names[m];
 }

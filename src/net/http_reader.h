@@ -31,7 +31,12 @@ enum http_method {
 
 const char *http_method_name(enum http_method m);
 
-enum http_progress { HTTP_PROGRESS_MORE, HTTP_PROGRESS_HEAD, HTTP_PROGRESS_WHOLE, HTTP_PROGRESS_BAD };
+enum http_progress {
+    HTTP_PROGRESS_MORE,
+    HTTP_PROGRESS_HEAD,
+    HTTP_PROGRESS_WHOLE,
+    HTTP_PROGRESS_BAD
+};
 
 struct http_reader {
     llhttp_t                    parser;
@@ -56,6 +61,7 @@ enum http_progress http_reader_feed(struct http_reader *r, struct str bytes, siz
 struct str http_reader_header(const struct http_reader *r, struct str name);   /* the first */
 struct str http_reader_nth(const struct http_reader *r, struct str name, size_t n);
 size_t     http_reader_count(const struct http_reader *r, struct str name);
+struct str http_reader_target(const struct http_reader *r);                /* as it came */
 bool       http_reader_expects_body(const struct http_reader *r);
 bool       http_reader_is_chunked(const struct http_reader *r);
 uint64_t   http_reader_content_length(const struct http_reader *r);

@@ -41,7 +41,7 @@ struct http_exchange {
     char  *fields;                            /* go out with every answer       */
     void (*gone)(void *user);
     void (*room)(void *user);
-    void  *user;
+    void *user;
 };
 
 struct http_answer {
@@ -56,8 +56,8 @@ struct http_app {
     bool (*on_head)(struct http_exchange *x, const struct http_reader *rq);
     void (*on_request)(struct http_exchange *x, const struct http_reader *rq);
     /* The body of a refusal. The path is empty when the request was not readable. */
-    void (*write_refusal)(const struct http_exchange *x, struct str path, int status, const char *why,
-                          struct buf *body);
+    void (*write_refusal)(const struct http_exchange *x, struct str path, int status,
+                          const char *why, struct buf *body);
     void (*on_end)(const struct http_exchange *x, struct str path);
 };
 
@@ -90,7 +90,7 @@ bool        http_push(struct http_exchange *x);      /* false: it is full; room(
 void        http_finish(struct http_exchange *x);
 
 void http_watch(struct http_exchange *x, void (*gone)(void *user), void (*room)(void *user),
-                void *user);
+                void                 *user);
 void http_add_fields(struct http_exchange *x, struct str fields);
 
 #endif

@@ -17,7 +17,7 @@ struct listener {
     bool            open;
     struct deadline rest;
     uint64_t        complained;
-    void          (*on)(struct listener *l, int fd, const union address *peer);
+    void (*on)(struct listener *l, int fd, const union address *peer);
 };
 
 /* Returns 0, or a negative UV code. The port may be 0; `bound` tells the real one. */

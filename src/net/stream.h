@@ -27,12 +27,12 @@ enum stream_news {
 };
 
 struct stream {
-    uv_tcp_t    tcp;
-    void      (*on)(struct stream *s, enum stream_news news, struct str bytes);
-    struct buf  out;                          /* not yet tried                  */
+    uv_tcp_t tcp;
+    void (*on)(struct stream *s, enum stream_news news, struct str bytes);
+    struct buf     out;    /* not yet tried                  */
     struct flight *flight;                    /* given to libuv                 */
-    struct note broken;
-    bool        reading, closing;
+    struct note    broken;
+    bool           reading, closing;
 };
 
 /* Takes the socket `fd`. */

@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "base/note.h"
 #include "chat/tally.h"
+#include "provider/catalog.h"
 #include "turn/admit.h"
 
 #include <assert.h>
@@ -287,15 +288,15 @@ static void turn_log(const struct turn *t, const char *step)
 {
     const struct provider_settings *p = t->model->targets[t->target].provider->settings;
     enum end                        end = fault_end(t->fault);
-    uint64_t first = t->tally.first ? t->tally.first - t->tally.asked : 0;
+    uint64_t                        first = t->tally.first ? t->tally.first - t->tally.asked : 0;
 
     metric_add_labelled(METRIC_TURNS, end_name(end), "");
     LOG(end == END_ERROR ? LOG_WARN : LOG_INFO, L_MSG("turn"), L_STR("request_id", t->request_id),
         L_TEXT("route", t->route), L_STR("client", t->client), L_STR("model", t->model->name),
         L_STR("provider", p->name), L_TEXT("end", end_name(end)),
-        L_TEXT("fault", fault_name(t->fault)), L_TEXT("step", step),
-        L_INT("target", t->target), L_INT("events", t->tally.events),
-        L_INT("text_bytes", t->tally.text_bytes), L_INT("prompt_tokens", t->tally.usage.prompt),
+        L_TEXT("fault", fault_name(t->fault)), L_TEXT("step", step), L_INT("target", t->target),
+        L_INT("events", t->tally.events), L_INT("text_bytes", t->tally.text_bytes),
+        L_INT("prompt_tokens", t->tally.usage.prompt),
         L_INT("completion_tokens", t->tally.usage.completion), L_MS("first_ms", first),
         L_MS("ms", clock_exact() - t->tally.asked));
 }
@@ -343,7 +344,7 @@ struct turn *turn_start(const struct turn_order *order)
     struct turn *t = mem_new(sizeof *t);
 
     t->question = order->question;
-    t->catalog = catalog_retain(order->catalog);
+    t->catalog = catalog_retain(offer_catalog());
     t->model = order->model;
     t->route = order->route;
     t->request_id = arena_str(&t->question->arena, order->request_id);

@@ -3,17 +3,16 @@
 #define TURN_TURN_H
 
 #include "chat/question.h"
-#include "provider/catalog.h"
+#include "turn/offer.h"
 #include "turn/sink.h"
 
 struct turn;
 
-/* What a turn begins with. The turn owns the question, retains the catalog, and
- * closes the sink at its end. */
+/* What a turn begins with. The turn owns the question, keeps the catalog that is on
+ * offer now, and closes the sink at its end. */
 struct turn_order {
     struct question    *question;
-    struct catalog     *catalog;
-    const struct model *model;                /* of that catalog                */
+    const struct model *model;                /* on offer now                   */
     struct sink        *sink;
     const char         *route;                /* for the log; a constant        */
     struct str          request_id, client;   /* for the log; copied            */

@@ -15,6 +15,14 @@ bool http_is_tchar(unsigned char c)
     return is_alnum(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
+bool http_is_token(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!http_is_tchar((unsigned char)s.p[i]))
+            return false;
+    return s.n > 0;
+}
+
 bool http_list_has(struct str list, struct str word)
 {
     struct str piece;

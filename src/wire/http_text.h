@@ -6,6 +6,7 @@
 #include "base/str.h"
 
 bool http_is_tchar(unsigned char c);
+bool http_is_token(struct str s);
 
 /* Is `word` one of the comma-separated members of `list` (any case)? */
 bool http_list_has(struct str list, struct str word);

@@ -11,7 +11,8 @@ static struct str next_line(struct str *rest)
     line.n = n;
     if (n + 1 < rest->n && rest->p[n] == '\r' && rest->p[n + 1] == '\n')
         n++;
-    *rest = n < rest->n ? (struct str){ rest->p + n + 1, rest->n - n - 1 } : (struct str){ NULL, 0 };
+    *rest =
+        n < rest->n ? (struct str){ rest->p + n + 1, rest->n - n - 1 } : (struct str){ NULL, 0 };
     return line;
 }
 

@@ -48,7 +48,7 @@ MUTANTS = [  # file, what it breaks, the text, what stands there instead
     ("turn", "the last word is not flushed", "    turn_tell(t, &last);\n    turn_flush(t);", "    turn_tell(t, &last);"),
     ("turn", "the last word is always good", "    if (t->fault)\n        last =", "    if (0)\n        last ="),
     ("turn", "the catalog is not dropped", "    catalog_drop(t->catalog);\n", ""),
-    ("turn", "the catalog is not retained", "catalog_retain(order->catalog)", "order->catalog"),
+    ("turn", "the catalog is not retained", "catalog_retain(offer_catalog())", "offer_catalog()"),
     ("turn", "an answer may be of any size", "        turn_interrupt(t, FAULT_ANSWER_TOO_BIG);\n", "        ;\n"),
     ("turn", "the turn is not counted", "    metric_add_labelled(METRIC_TURNS, end_name(end), \"\");\n", ""),
     ("turn", "the question leaks", "    question_free(t->question);\n", ""),

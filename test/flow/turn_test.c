@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/note.h"
+#include "provider/catalog.h"
 #include "turn/admit.h"
 #include "turn/turn.h"
 
@@ -135,7 +136,7 @@ static void fake_speak(struct fake_provider *f)
 /* ---- a reader that writes down what it hears --------------------------------------- */
 
 struct tape_sink {
-    struct sink sink;
+    struct sink  sink;
     struct tape *tape;
 };
 
@@ -215,12 +216,15 @@ static void world_begin(const char *first, const char *second)
     targets[0] = (struct target){ &one.provider, STR("real-name") };
     targets[1] = (struct target){ &two.provider, STR("real-name") };
     model = (struct model){ STR("model"), targets, second ? 2 : 1 };
-    s->turns = (struct turn_settings){ .max_running = 10, .max_waiting = 10,
+    s->turns = (struct turn_settings){ .max_running = 10,
+                                       .max_waiting = 10,
                                        .max_wait = PATIENCE_MS * CLOCK_MS,
-                                       .max_time = LIMIT_MS * CLOCK_MS, .max_answer_bytes = 1000 };
+                                       .max_time = LIMIT_MS * CLOCK_MS,
+                                       .max_answer_bytes = 1000 };
     catalog = mem_new(sizeof *catalog);
     catalog->settings = s;
     catalog->owners = 1;
+    offer_use(catalog);
     tape = (struct tape){ .n = 0 };
     holder = (struct place){ .state = PLACE_NONE };
     admit_configure(&s->turns);
@@ -234,9 +238,12 @@ static struct turn *ask(void)
     k->sink.ops = &tape_ops;
     k->tape = &tape;
     tape.sink = k;
-    return turn_start(&(struct turn_order){ .question = q, .catalog = catalog, .model = &model,
-                                            .sink = &k->sink, .route = "/test",
-                                            .request_id = STR("id"), .client = STR("c") });
+    return turn_start(&(struct turn_order){ .question = q,
+                                            .model = &model,
+                                            .sink = &k->sink,
+                                            .route = "/test",
+                                            .request_id = STR("id"),
+                                            .client = STR("c") });
 }
 
 static void pass(void)
@@ -267,7 +274,7 @@ static void settle(void)
     assert_int_equal(deadlines_next(), UINT64_MAX);
     assert_false(notes_waiting());
     assert_int_equal(catalog->owners, 1);
-    catalog_drop(catalog);
+    offer_withdraw();
 }
 
 static void told(const char *events, enum fault fault)

@@ -1,0 +1,42 @@
+/* http_conn.h - one connection, as http_server.c and http_exchange.c share it; nobody
+ * else includes this. The server moves the connection from state to state, the exchange
+ * writes its answers.
+ */
+#ifndef NET_HTTP_CONN_H
+#define NET_HTTP_CONN_H
+
+#include "net/http_server.h"
+#include "net/stream.h"
+
+enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_ANSWERING, CONN_LINGERING, CONN_CLOSED };
+
+struct http_conn {
+    struct stream        stream;
+    struct http_server  *server;
+    struct link          link;
+    enum conn_state      state;
+    bool                 feeding;             /* requests are being read from a piece */
+    bool                 ended;               /* the client will send no more   */
+    bool                 trusted;             /* the peer is one of our proxies */
+    uint64_t             requests;
+    struct deadline      deadline;            /* of the state                   */
+    struct deadline      stall;               /* of output that does not move   */
+    struct note          go_on;               /* pending bytes may be read      */
+    struct buf           pending;
+    struct http_reader   reader;
+    struct http_exchange x;
+    char                 client[ADDRESS_TEXT_SIZE];
+};
+
+/* http_server.c */
+void http_conn_enter(struct http_conn *c, enum conn_state state);
+void http_conn_linger(struct http_conn *c);
+void http_conn_flush(struct http_conn *c);
+bool http_conn_is_full(const struct http_conn *c);
+
+/* http_exchange.c */
+void http_exchange_open(struct http_conn *c);
+void http_exchange_read(struct http_conn *c);      /* from HEAD on: what the request says */
+bool http_is_trusted(const struct http_server *s, const union address *a);
+
+#endif
