@@ -6,7 +6,7 @@
 #include <string.h>
 #include <yyjson.h>
 
-enum { MAX_DEPTH = 64 };
+enum { MAX_DEPTH = 64, DESK_SIZE = 256 * 1024, DESK_EXTRA = 1024 };
 
 /* ---- reading ------------------------------------------------------------- */
 
@@ -30,6 +30,36 @@ static void hook_free(void *ctx, void *p)
 }
 
 static const yyjson_alc hooks = { hook_malloc, hook_realloc, hook_free, NULL };
+
+/* Most documents are small, and read one after the other: they share one piece of
+ * memory, which keeps their short lives from leaving holes between the long ones. */
+static struct {
+    _Alignas(16) char bytes[DESK_SIZE];
+    bool taken;
+} desk;
+
+static yyjson_doc *read_at_desk(struct str text, yyjson_read_err *err)
+{
+    char       *bytes = (char *)(uintptr_t)text.p;
+    yyjson_alc  alc;
+    yyjson_doc *doc;
+
+    if (desk.taken || yyjson_read_max_memory_usage(text.n, 0) + DESK_EXTRA > sizeof desk.bytes)
+        return yyjson_read_opts(bytes, text.n, 0, &hooks, err);
+    yyjson_alc_pool_init(&alc, desk.bytes, sizeof desk.bytes);
+    doc = yyjson_read_opts(bytes, text.n, 0, &alc, err);
+    desk.taken = doc != NULL;
+    return doc;
+}
+
+static void leave_desk(yyjson_doc *doc)
+{
+    bool at_desk = (char *)doc >= desk.bytes && (char *)doc < desk.bytes + sizeof desk.bytes;
+
+    yyjson_doc_free(doc);
+    if (at_desk)
+        desk.taken = false;
+}
 
 /* Brackets outside strings, counted before parsing: no walker of ours or of the
  * library ever meets a text that is nested deeper. */
@@ -101,7 +131,7 @@ struct json_doc *json_read(struct str text, const char **why)
         *why = "it is nested more than 64 levels deep";
         return NULL;
     }
-    doc = yyjson_read_opts((char *)(uintptr_t)text.p, text.n, 0, &hooks, &err);
+    doc = read_at_desk(text, &err);
     if (!doc) {
         *why = text.n ? err.msg : "it is empty";
         return NULL;
@@ -109,13 +139,13 @@ struct json_doc *json_read(struct str text, const char **why)
     *why = what_is_ambiguous(yyjson_doc_get_root(doc));
     if (!*why)
         return (struct json_doc *)doc;
-    yyjson_doc_free(doc);
+    leave_desk(doc);
     return NULL;
 }
 
 void json_free(struct json_doc *doc)
 {
-    yyjson_doc_free((yyjson_doc *)doc);
+    leave_desk((yyjson_doc *)doc);
 }
 
 static yyjson_val *val(const struct json *v)

@@ -23,14 +23,15 @@ struct http_conn {
     struct deadline      stall;               /* of output that does not move   */
     struct note          go_on;               /* pending bytes may be read      */
     struct buf           pending;
-    struct http_reader   reader;
+    struct http_reader  *reader;              /* NULL: no request is looked at  */
     struct http_exchange x;
-    char                 client[ADDRESS_TEXT_SIZE];
+    union address        peer;
 };
 
 /* http_server.c */
 void http_conn_enter(struct http_conn *c, enum conn_state state);
 void http_conn_linger(struct http_conn *c);
+void http_conn_forget_request(struct http_conn *c);
 void http_conn_flush(struct http_conn *c);
 bool http_conn_is_full(const struct http_conn *c);
 

@@ -38,7 +38,7 @@ static void write_head(struct http_conn *c, const struct http_answer *a, bool ha
         buf_lit(out, "transfer-encoding: chunked\r\n");
     if (!c->x.keep_alive)
         buf_lit(out, "connection: close\r\n");
-    else if (http_reader_is_1_0(&c->reader))
+    else if (!c->x.chunked)
         buf_lit(out, "connection: keep-alive\r\n");
     buf_add(out, str_of(c->x.fields));
     buf_add(out, a->fields);
@@ -60,8 +60,8 @@ static void take_id(struct http_conn *c)
 {
     struct str name = c->server->settings->request_id_header, given = { NULL, 0 };
 
-    if (c->trusted && c->reader.inbox && http_reader_count(&c->reader, name) == 1)
-        given = http_reader_header(&c->reader, name);
+    if (c->trusted && c->reader && http_reader_count(c->reader, name) == 1)
+        given = http_reader_header(c->reader, name);
     if (is_good_id(given)) {
         memcpy(c->x.id, given.p, given.n);
         c->x.id[given.n] = '\0';
@@ -101,16 +101,16 @@ static bool take_forwarded(struct http_conn *c, struct str list)
 static void take_client(struct http_conn *c)
 {
     struct str name = STR("x-forwarded-for");
-    size_t     n = c->trusted ? http_reader_count(&c->reader, name) : 0;
+    size_t     n = c->trusted ? http_reader_count(c->reader, name) : 0;
 
-    while (n && take_forwarded(c, http_reader_nth(&c->reader, name, n - 1)))
+    while (n && take_forwarded(c, http_reader_nth(c->reader, name, n - 1)))
         n--;
 }
 
 void http_exchange_open(struct http_conn *c)
 {
     c->x = (struct http_exchange){ .phase = HTTP_ASKED, .started = clock_exact() };
-    memcpy(c->x.client, c->client, sizeof c->x.client);
+    address_write_host(&c->peer, c->x.client);
     take_id(c);
     c->requests++;
 }
@@ -120,15 +120,15 @@ void http_exchange_read(struct http_conn *c)
 {
     bool more = c->requests < c->server->settings->max_requests_per_connection;
 
-    c->x.method = c->reader.method;
-    c->x.keep_alive = more && !c->server->draining && http_reader_keeps_alive(&c->reader);
-    c->x.chunked = !http_reader_is_1_0(&c->reader);
+    c->x.method = c->reader->method;
+    c->x.keep_alive = more && !c->server->draining && http_reader_keeps_alive(c->reader);
+    c->x.chunked = !http_reader_is_1_0(c->reader);
     take_client(c);
 }
 
 static struct str http_exchange_path(const struct http_conn *c)
 {
-    return c->reader.inbox ? c->reader.target.path : STR("");
+    return c->reader ? c->reader->target.path : STR("");
 }
 
 /* The answer has been written. What comes next on this connection? */
@@ -145,7 +145,7 @@ static void exchange_close(struct http_conn *c)
         http_conn_linger(c);
         return;
     }
-    http_reader_reset(&c->reader, c->server->settings);
+    http_conn_forget_request(c);
     http_conn_enter(c, CONN_IDLE);
     if (!c->feeding) {
         http_conn_flush(c);
@@ -172,7 +172,7 @@ void http_refuse(struct http_exchange *x, int status, const char *why, struct st
 
     c->server->app->write_refusal(x, http_exchange_path(c), status, why, &body);
     if (c->state == CONN_HEAD && x->keep_alive)   /* a body would stay unread   */
-        x->keep_alive = !http_reader_expects_body(&c->reader);
+        x->keep_alive = !http_reader_expects_body(c->reader);
     http_answer(x,
                 &(struct http_answer){ status, STR("application/json"), fields, buf_str(&body) });
     buf_release(&body);

@@ -11,62 +11,25 @@ enum {
     FIELD_OVERHEAD = 4,                       /* ": " and the line end          */
     LINE_OVERHEAD = 64,                       /* a request line without its target */
     CHUNK_ALLOWANCE = 16,
-    INBOX_KEEP = 64 * 1024,
+    SPARE_MAX_BYTES = 64 * 1024,
 };
 
-struct field {
-    uint32_t name_at, name_n, value_at, value_n;
-};
+/* The spare one serves every request that comes in a single piece: nearly all of them. */
+static struct http_reader *spare;
 
-/* What one request needs while it is being read. The spare one serves every request
- * that comes in a single piece, which is nearly all of them. */
-struct http_inbox {
-    struct buf    line;                       /* of a request line, until it is whole */
-    struct buf    text;                       /* target, names and values       */
-    uint32_t      target_n;
-    struct field *fields;
-    size_t        n_fields, max_fields;
-    struct buf    body;
-};
-
-static struct http_inbox *spare;
-
-static void inbox_free(struct http_inbox *box)
+static void reader_free(struct http_reader *r)
 {
-    buf_release(&box->line);
-    buf_release(&box->text);
-    buf_release(&box->body);
-    mem_free(box->fields);
-    mem_free(box);
-}
-
-static struct http_inbox *inbox_take(const struct http_settings *limits)
-{
-    struct http_inbox *box = spare ? spare : mem_new(sizeof *box);
-
-    spare = NULL;
-    buf_clear(&box->line);
-    buf_clear(&box->text);
-    buf_clear(&box->body);
-    box->line.limit = limits->max_uri_bytes + LINE_OVERHEAD;
-    box->text.limit = limits->max_header_bytes + limits->max_uri_bytes + 1;
-    box->body.limit = limits->max_body_bytes;
-    box->n_fields = box->target_n = 0;
-    return box;
-}
-
-static void inbox_give_back(struct http_inbox *box)
-{
-    if (!spare && box->body.cap <= INBOX_KEEP && box->text.cap <= INBOX_KEEP)
-        spare = box;
-    else
-        inbox_free(box);
+    buf_release(&r->line);
+    buf_release(&r->text);
+    buf_release(&r->body);
+    mem_free(r->fields);
+    mem_free(r);
 }
 
 void http_readers_release(void)
 {
     if (spare)
-        inbox_free(spare);
+        reader_free(spare);
     spare = NULL;
 }
 
@@ -100,53 +63,52 @@ static int on_url(llhttp_t *parser, const char *at, size_t n)
 {
     struct http_reader *r = reader_of(parser);
 
-    buf_add(&r->inbox->text, (struct str){ at, n });
-    r->inbox->target_n += (uint32_t)n;
+    buf_add(&r->text, (struct str){ at, n });
+    r->target_n += (uint32_t)n;
     return 0;
 }
 
-static struct field *new_field(struct http_inbox *box)
+static struct http_field *new_field(struct http_reader *r)
 {
-    if (box->n_fields == box->max_fields) {
-        box->max_fields = box->max_fields ? box->max_fields * 2 : 32;
-        box->fields = mem_resize(box->fields, box->max_fields * sizeof *box->fields);
+    if (r->n_fields == r->max_fields) {
+        r->max_fields = r->max_fields ? r->max_fields * 2 : 32;
+        r->fields = mem_resize(r->fields, r->max_fields * sizeof *r->fields);
     }
-    box->fields[box->n_fields] = (struct field){ .name_at = (uint32_t)box->text.n };
-    return &box->fields[box->n_fields++];
+    r->fields[r->n_fields] = (struct http_field){ .name_at = (uint32_t)r->text.n };
+    return &r->fields[r->n_fields++];
 }
 
 /* A name may come in pieces; the first piece after a whole value is a new field. */
 static int on_field(llhttp_t *parser, const char *at, size_t n)
 {
     struct http_reader *r = reader_of(parser);
-    struct http_inbox  *box = r->inbox;
-    struct field       *f = box->n_fields ? &box->fields[box->n_fields - 1] : NULL;
+    struct http_field  *f = r->n_fields ? &r->fields[r->n_fields - 1] : NULL;
 
     if (r->in_body)
         return 0;                             /* a trailer; nobody here reads them */
     if (!f || f->value_at) {
-        if (box->n_fields == r->limits->max_headers)
+        if (r->n_fields == r->limits->max_headers)
             return http_refuse_reading(r, 431, "the request has too many header fields");
-        f = new_field(box);
+        f = new_field(r);
         if (count_head(r, FIELD_OVERHEAD) != 0)
             return HPE_USER;
     }
     f->name_n += (uint32_t)n;
-    buf_add(&box->text, (struct str){ at, n });
+    buf_add(&r->text, (struct str){ at, n });
     return count_head(r, n);
 }
 
 static int on_value(llhttp_t *parser, const char *at, size_t n)
 {
     struct http_reader *r = reader_of(parser);
-    struct field       *f = &r->inbox->fields[r->inbox->n_fields - 1];
+    struct http_field  *f = &r->fields[r->n_fields - 1];
 
     if (r->in_body)
         return 0;
     if (!f->value_at)
-        f->value_at = (uint32_t)r->inbox->text.n;
+        f->value_at = (uint32_t)r->text.n;
     f->value_n += (uint32_t)n;
-    buf_add(&r->inbox->text, (struct str){ at, n });
+    buf_add(&r->text, (struct str){ at, n });
     return count_head(r, n);
 }
 
@@ -154,8 +116,8 @@ static int on_value_complete(llhttp_t *parser)
 {
     struct http_reader *r = reader_of(parser);
 
-    if (!r->in_body && !r->inbox->fields[r->inbox->n_fields - 1].value_at)
-        r->inbox->fields[r->inbox->n_fields - 1].value_at = (uint32_t)r->inbox->text.n;
+    if (!r->in_body && !r->fields[r->n_fields - 1].value_at)
+        r->fields[r->n_fields - 1].value_at = (uint32_t)r->text.n;
     return 0;
 }
 
@@ -174,7 +136,7 @@ static int on_chunk_header(llhttp_t *parser)
 {
     struct http_reader *r = reader_of(parser);
 
-    if (parser->content_length > r->limits->max_body_bytes - r->inbox->body.n)
+    if (parser->content_length > r->limits->max_body_bytes - r->body.n)
         return http_refuse_reading(r, 413, "the request body is too large");
     return 0;
 }
@@ -183,8 +145,8 @@ static int on_body(llhttp_t *parser, const char *at, size_t n)
 {
     struct http_reader *r = reader_of(parser);
 
-    buf_add(&r->inbox->body, (struct str){ at, n });
-    if (r->inbox->body.over)
+    buf_add(&r->body, (struct str){ at, n });
+    if (r->body.over)
         return http_refuse_reading(r, 413, "the request body is too large");
     return 0;
 }
@@ -211,7 +173,7 @@ static const llhttp_settings_t callbacks = {
 /* A line that has no end yet: what cannot become one is refused at once. */
 static int check_torn_line(struct http_reader *r, bool too_long)
 {
-    struct str rest = buf_str(&r->inbox->line), method, target;
+    struct str rest = buf_str(&r->line), method, target;
 
     str_next(&rest, ' ', &method);
     if (!http_is_token(method) && !str_eq(method, STR("\r")))
@@ -228,7 +190,7 @@ static int execute(struct http_reader *r, struct str bytes, size_t *eaten);
 /* Eats one line, or what there is of it. llhttp gets it when it is whole and good. */
 static int read_line(struct http_reader *r, struct str bytes, size_t *eaten)
 {
-    struct buf *held = &r->inbox->line;
+    struct buf *held = &r->line;
     const char *end = memchr(bytes.p, '\n', bytes.n);
     struct str  line = { bytes.p, end ? (size_t)(end - bytes.p) + 1 : bytes.n };
     bool        too_long = line.n > held->limit - held->n;
@@ -276,36 +238,43 @@ static int refuse_syntax(struct http_reader *r, llhttp_errno_t error)
 static int count_frame(struct http_reader *r, size_t eaten, size_t text)
 {
     r->frame_bytes += eaten - text;
-    if (r->frame_bytes > r->limits->max_header_bytes + CHUNK_ALLOWANCE * r->inbox->body.n)
+    if (r->frame_bytes > r->limits->max_header_bytes + CHUNK_ALLOWANCE * r->body.n)
         return http_refuse_reading(r, 413, "the chunked body has more framing than text");
     return 0;
 }
 
 /* ---- the owner's side -------------------------------------------------------------------- */
 
-void http_reader_init(struct http_reader *r)
+struct http_reader *http_reader_take(const struct http_settings *limits)
 {
-    memset(r, 0, sizeof *r);
-}
+    struct http_reader *r = spare ? spare : mem_new(sizeof *r);
+    struct http_reader  old = *r;
 
-void http_reader_reset(struct http_reader *r, const struct http_settings *limits)
-{
-    http_reader_release(r);
-    memset(r, 0, sizeof *r);
-    r->limits = limits;
+    spare = NULL;
+    *r = (struct http_reader){ .limits = limits,
+                               .line = old.line,
+                               .text = old.text,
+                               .body = old.body,
+                               .fields = old.fields,
+                               .max_fields = old.max_fields };
+    buf_clear(&r->line);
+    buf_clear(&r->text);
+    buf_clear(&r->body);
+    r->line.limit = limits->max_uri_bytes + LINE_OVERHEAD;
+    r->text.limit = limits->max_header_bytes + limits->max_uri_bytes + 1;
+    r->body.limit = limits->max_body_bytes;
     llhttp_init(&r->parser, HTTP_REQUEST, &callbacks);
+    return r;
 }
 
-void http_reader_release(struct http_reader *r)
+void http_reader_give_back(struct http_reader *r)
 {
-    if (r->inbox)
-        inbox_give_back(r->inbox);
-    r->inbox = NULL;
-}
-
-bool http_reader_has_begun(const struct http_reader *r)
-{
-    return r->inbox != NULL;
+    if (!r)
+        return;
+    if (!spare && r->body.cap <= SPARE_MAX_BYTES && r->text.cap <= SPARE_MAX_BYTES)
+        spare = r;
+    else
+        reader_free(r);
 }
 
 static enum http_progress paused(struct http_reader *r, bool was_in_body)
@@ -319,7 +288,7 @@ static enum http_progress paused(struct http_reader *r, bool was_in_body)
 /* Fields and body: llhttp's part. */
 static int execute(struct http_reader *r, struct str bytes, size_t *eaten)
 {
-    size_t         text_before = r->inbox->body.n;
+    size_t         text_before = r->body.n;
     bool           was_in_body = r->in_body;
     llhttp_errno_t error = llhttp_execute(&r->parser, bytes.p, bytes.n);
 
@@ -329,7 +298,7 @@ static int execute(struct http_reader *r, struct str bytes, size_t *eaten)
     else if (error != HPE_OK && !r->status)
         refuse_syntax(r, error);
     if (was_in_body && !r->status)
-        count_frame(r, *eaten, r->inbox->body.n - text_before);
+        count_frame(r, *eaten, r->body.n - text_before);
     return error;
 }
 
@@ -338,8 +307,6 @@ enum http_progress http_reader_feed(struct http_reader *r, struct str bytes, siz
     bool was_in_body = r->in_body;
     int  error;
 
-    if (!r->inbox)
-        r->inbox = inbox_take(r->limits);
     if (r->has_line)
         error = execute(r, bytes, eaten);
     else
@@ -349,19 +316,17 @@ enum http_progress http_reader_feed(struct http_reader *r, struct str bytes, siz
     return error == HPE_PAUSED ? paused(r, was_in_body) : HTTP_PROGRESS_MORE;
 }
 
-static struct str field_name(const struct http_inbox *box, const struct field *f)
+static struct str field_name(const struct http_reader *r, const struct http_field *f)
 {
-    return (struct str){ box->text.p + f->name_at, f->name_n };
+    return (struct str){ r->text.p + f->name_at, f->name_n };
 }
 
 struct str http_reader_nth(const struct http_reader *r, struct str name, size_t n)
 {
-    const struct http_inbox *box = r->inbox;
-
-    for (size_t i = 0; i < box->n_fields; i++)
-        if (str_eq_nocase(field_name(box, &box->fields[i]), name) && n-- == 0)
+    for (size_t i = 0; i < r->n_fields; i++)
+        if (str_eq_nocase(field_name(r, &r->fields[i]), name) && n-- == 0)
             return str_trim(
-                (struct str){ box->text.p + box->fields[i].value_at, box->fields[i].value_n });
+                (struct str){ r->text.p + r->fields[i].value_at, r->fields[i].value_n });
     return (struct str){ NULL, 0 };
 }
 
@@ -374,14 +339,14 @@ size_t http_reader_count(const struct http_reader *r, struct str name)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < r->inbox->n_fields; i++)
-        n += str_eq_nocase(field_name(r->inbox, &r->inbox->fields[i]), name);
+    for (size_t i = 0; i < r->n_fields; i++)
+        n += str_eq_nocase(field_name(r, &r->fields[i]), name);
     return n;
 }
 
 struct str http_reader_target(const struct http_reader *r)
 {
-    return (struct str){ r->inbox->text.p, r->inbox->target_n };
+    return (struct str){ r->text.p, r->target_n };
 }
 
 bool http_reader_is_chunked(const struct http_reader *r)
@@ -423,5 +388,5 @@ bool http_reader_keeps_alive(const struct http_reader *r)
 
 struct str http_reader_body(const struct http_reader *r)
 {
-    return buf_str(&r->inbox->body);
+    return buf_str(&r->body);
 }

@@ -8,12 +8,14 @@
  *
  * feed() says MORE until something is due: HEAD once the head is whole and lawful (the
  * body has not been looked at; feed on to go on), WHOLE once the request is, BAD when
- * it must be refused, with `status` and `why`. After WHOLE or BAD only reset() is left.
- * Memory for a request is borrowed from its first byte to reset().
+ * it must be refused, with `status` and `why`. After WHOLE or BAD only give_back() is
+ * left. A connection takes a reader for each request and gives it back when nobody looks
+ * at the request any more, so that one which waits, or listens to a stream, holds none.
  */
 #ifndef NET_HTTP_READER_H
 #define NET_HTTP_READER_H
 
+#include "base/buf.h"
 #include "base/settings.h"
 #include "wire/http_text.h"
 
@@ -38,10 +40,19 @@ enum http_progress {
     HTTP_PROGRESS_BAD
 };
 
+struct http_field {
+    uint32_t name_at, name_n, value_at, value_n;   /* places in `text`          */
+};
+
 struct http_reader {
     llhttp_t                    parser;
     const struct http_settings *limits;
-    struct http_inbox          *inbox;        /* NULL until the first byte      */
+    struct buf                  line;         /* of a request line, until it is whole */
+    struct buf                  text;         /* target, names and values       */
+    uint32_t                    target_n;
+    struct http_field          *fields;
+    size_t                      n_fields, max_fields;
+    struct buf                  body;
     size_t                      head_bytes;   /* of the fields, and of empty lines before */
     size_t                      frame_bytes;  /* of the body, without its text  */
     bool                        has_line, in_body;
@@ -51,9 +62,8 @@ struct http_reader {
     struct http_target          target;       /* from HEAD on                   */
 };
 
-void http_reader_init(struct http_reader *r);
-void http_reader_reset(struct http_reader *r, const struct http_settings *limits);
-void http_reader_release(struct http_reader *r);
+struct http_reader *http_reader_take(const struct http_settings *limits);
+void                http_reader_give_back(struct http_reader *r);         /* NULL is fine */
 
 enum http_progress http_reader_feed(struct http_reader *r, struct str bytes, size_t *eaten);
 
@@ -71,8 +81,6 @@ bool       http_reader_is_1_0(const struct http_reader *r);
 /* From WHOLE on. */
 struct str http_reader_body(const struct http_reader *r);
 
-bool http_reader_has_begun(const struct http_reader *r);  /* a byte of a request came */
-
-void http_readers_release(void);              /* the spare inbox, at the very end */
+void http_readers_release(void);              /* the spare one, at the very end */
 
 #endif

@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum {
     PENDING_LIMIT = 64 * 1024,
@@ -87,12 +88,18 @@ static void conn_close(struct http_conn *c)
     stream_close(&c->stream);
 }
 
+void http_conn_forget_request(struct http_conn *c)
+{
+    http_reader_give_back(c->reader);
+    c->reader = NULL;
+}
+
 /* Ends the connection so that the client can read what we said last. */
 void http_conn_linger(struct http_conn *c)
 {
     if (c->state == CONN_CLOSED || c->state == CONN_LINGERING)
         return;
-    http_reader_release(&c->reader);
+    http_conn_forget_request(c);
     buf_release(&c->pending);
     http_conn_enter(c, CONN_LINGERING);
     if (c->ended && stream_queued(&c->stream) == 0) {
@@ -131,15 +138,15 @@ static void conn_refuse(struct http_conn *c, int status, const char *why)
 /* RFC 9110, 10.1.1: says "go on" only if the body is wanted and has not begun. */
 static bool may_expect(struct http_conn *c, bool body_has_begun)
 {
-    struct str expect = http_reader_header(&c->reader, STR("expect"));
+    struct str expect = http_reader_header(c->reader, STR("expect"));
 
-    if (!expect.p || http_reader_is_1_0(&c->reader))
+    if (!expect.p || http_reader_is_1_0(c->reader))
         return true;
     if (!str_eq_nocase(expect, STR("100-continue"))) {
         conn_refuse(c, 417, "100-continue is the only expectation known here");
         return false;
     }
-    if (!body_has_begun && http_reader_expects_body(&c->reader)) {
+    if (!body_has_begun && http_reader_expects_body(c->reader)) {
         buf_lit(stream_out(&c->stream), "HTTP/1.1 100 Continue\r\n\r\n");
         http_conn_flush(c);
     }
@@ -149,22 +156,22 @@ static bool may_expect(struct http_conn *c, bool body_has_begun)
 static void conn_got_request(struct http_conn *c)
 {
     http_conn_enter(c, CONN_ANSWERING);
-    c->server->app->on_request(&c->x, &c->reader);
+    c->server->app->on_request(&c->x, c->reader);
     if (c->state == CONN_ANSWERING)
-        http_reader_release(&c->reader);      /* nobody looks at it any more    */
+        http_conn_forget_request(c);          /* nobody looks at it any more    */
 }
 
 static void conn_got_head(struct http_conn *c, bool body_has_begun)
 {
     http_exchange_open(c);
     http_exchange_read(c);
-    if (!c->server->app->on_head(&c->x, &c->reader))
+    if (!c->server->app->on_head(&c->x, c->reader))
         return;
-    if (http_reader_content_length(&c->reader) > c->server->settings->max_body_bytes)
+    if (http_reader_content_length(c->reader) > c->server->settings->max_body_bytes)
         conn_refuse(c, 413, "the request body is too large");
     else if (!may_expect(c, body_has_begun))
         return;
-    else if (http_reader_expects_body(&c->reader))
+    else if (http_reader_expects_body(c->reader))
         http_conn_enter(c, CONN_BODY);
     else
         conn_got_request(c);
@@ -179,8 +186,11 @@ static bool is_reading(const struct http_conn *c)
 static void conn_read_some(struct http_conn *c, struct str *bytes)
 {
     size_t             eaten;
-    enum http_progress progress = http_reader_feed(&c->reader, *bytes, &eaten);
+    enum http_progress progress;
 
+    if (!c->reader)
+        c->reader = http_reader_take(c->server->settings);
+    progress = http_reader_feed(c->reader, *bytes, &eaten);
     *bytes = str_from(*bytes, eaten);
     if (c->state == CONN_IDLE)
         http_conn_enter(c, CONN_HEAD);
@@ -188,7 +198,7 @@ static void conn_read_some(struct http_conn *c, struct str *bytes)
     case HTTP_PROGRESS_MORE: break;
     case HTTP_PROGRESS_HEAD: conn_got_head(c, bytes->n > 0); break;
     case HTTP_PROGRESS_WHOLE: conn_got_request(c); break;
-    case HTTP_PROGRESS_BAD: conn_refuse(c, c->reader.status, c->reader.why); break;
+    case HTTP_PROGRESS_BAD: conn_refuse(c, c->reader->status, c->reader->why); break;
     }
 }
 
@@ -277,7 +287,7 @@ static void conn_free(struct http_conn *c)
 {
     list_take(&c->server->connections, &c->link);
     metric_set(METRIC_CONNECTIONS, (int64_t)c->server->connections.n);
-    http_reader_release(&c->reader);
+    http_conn_forget_request(c);
     buf_release(&c->pending);
     mem_free(c);
 }
@@ -314,7 +324,7 @@ static void on_stall(struct deadline *d)
     struct http_conn *c = LIST_OWNER(d, struct http_conn, stall);
 
     metric_add(METRIC_SLOW_READERS, 1);
-    LOG(LOG_WARN, L_MSG("slow reader cut"), L_STR("client", str_of(c->client)),
+    LOG(LOG_WARN, L_MSG("slow reader cut"), L_TEXT("client", c->x.client),
         L_TEXT("request_id", c->x.id), L_INT("queued_bytes", stream_queued(&c->stream)));
     conn_abandon(c);
     http_conn_enter(c, CONN_CLOSED);
@@ -334,16 +344,17 @@ static struct http_conn *conn_new(struct http_server *s, int fd, const union add
     c->stall.run = on_stall;
     c->go_on.run = conn_go_on;
     c->trusted = http_is_trusted(s, peer);
-    address_write_host(peer, c->client);
+    c->peer = *peer;
     list_push(&s->connections, &c->link);
     metric_add(METRIC_ACCEPTED, 1);
     metric_set(METRIC_CONNECTIONS, (int64_t)s->connections.n);
-    http_reader_reset(&c->reader, s->settings);
     http_conn_enter(c, CONN_IDLE);
-    if (stream_open(&c->stream, fd, on_stream) != 0)
+    if (stream_open(&c->stream, fd, on_stream) != 0) {
+        close(fd);
         conn_close(c);
-    else
+    } else {
         stream_read(&c->stream, true);
+    }
     return c;
 }
 
@@ -406,7 +417,8 @@ void http_server_configure(struct http_server *s, const struct http_settings *se
     s->settings = settings;
     s->queue_bytes = queue_bytes;
     LIST_EACH(&s->connections, k)
-        LIST_OWNER(k, struct http_conn, link)->reader.limits = settings;
+        if (LIST_OWNER(k, struct http_conn, link)->reader)
+            LIST_OWNER(k, struct http_conn, link)->reader->limits = settings;
 }
 
 void http_server_drain(struct http_server *s)
