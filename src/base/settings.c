@@ -134,7 +134,7 @@ static const struct conf_field http_rows[] = {
 static const struct conf_record http_record = { .fields = http_rows };
 
 static const struct conf_field stream_rows[] = {
-    TIME("commit_after", stream_settings, commit_after, "1s", 0, 60,
+    TIME("commit_after", stream_settings, commit_after, "1s", 0, 3600,
          "A stream's 200 is held back this long for its first event, so that an early failure "
          "keeps its true status."),
     TIME("heartbeat", stream_settings, heartbeat, "15s", 10, 3600,
@@ -150,7 +150,7 @@ static const struct conf_field turn_rows[] = {
           "Turns answered at once."),
     COUNT("max_waiting", turn_settings, max_waiting, "1000", 0, 1000000,
           "Turns that may wait for a place; beyond it: 503."),
-    TIME("max_wait", turn_settings, max_wait, "1s", 0, 60,
+    TIME("max_wait", turn_settings, max_wait, "1s", 0, 3600,
          "How long a turn waits for a place; then: 503."),
     TIME("max_time", turn_settings, max_time, "10m", 10, 86400, "The longest a turn may take."),
     BYTES("max_answer_bytes", turn_settings, max_answer_bytes, "16MiB", 1 * KIB, 512u * MIB,

@@ -76,7 +76,8 @@ describe('slow readers', () => {
     }
     assert.ok(stuck, `${sent} bytes of requests were taken`);
     const grown = server.rss() - before;
-    assert.ok(grown < 16 << 20, `memory grew by ${(grown / 1048576).toFixed(1)} MiB`);
+    // Valgrind keeps freed memory for a while, so there the figure says nothing.
+    assert.ok(grown < 16 << 20 || process.env.RUNNEL_SLOW, `memory grew by ${(grown / 1048576).toFixed(1)} MiB`);
     await server.alive();
     await server.metricBecomes('runnel_connections', 1, ms(6000)); // the one that asks
     c.destroy();
