@@ -20,9 +20,9 @@ static struct http_reader *spare;
 static void reader_free(struct http_reader *r)
 {
     buf_release(&r->line);
-    buf_release(&r->text);
+    buf_release(&r->target_text);
     buf_release(&r->body);
-    mem_free(r->fields);
+    http_fields_release(&r->fields);
     mem_free(r);
 }
 
@@ -61,54 +61,30 @@ static int count_head(struct http_reader *r, size_t n)
 
 static int on_url(llhttp_t *parser, const char *at, size_t n)
 {
-    struct http_reader *r = reader_of(parser);
-
-    buf_add(&r->text, (struct str){ at, n });
-    r->target_n += (uint32_t)n;
+    buf_add(&reader_of(parser)->target_text, (struct str){ at, n });
     return 0;
 }
 
-static struct http_field *new_field(struct http_reader *r)
-{
-    if (r->n_fields == r->max_fields) {
-        r->max_fields = r->max_fields ? r->max_fields * 2 : 32;
-        r->fields = mem_resize(r->fields, r->max_fields * sizeof *r->fields);
-    }
-    r->fields[r->n_fields] = (struct http_field){ .name_at = (uint32_t)r->text.n };
-    return &r->fields[r->n_fields++];
-}
-
-/* A name may come in pieces; the first piece after a whole value is a new field. */
 static int on_field(llhttp_t *parser, const char *at, size_t n)
 {
     struct http_reader *r = reader_of(parser);
-    struct http_field  *f = r->n_fields ? &r->fields[r->n_fields - 1] : NULL;
+    size_t              before = r->fields.n;
 
     if (r->in_body)
         return 0;                             /* a trailer; nobody here reads them */
-    if (!f || f->value_at) {
-        if (r->n_fields == r->limits->max_headers)
-            return http_refuse_reading(r, 431, "the request has too many header fields");
-        f = new_field(r);
-        if (count_head(r, FIELD_OVERHEAD) != 0)
-            return HPE_USER;
-    }
-    f->name_n += (uint32_t)n;
-    buf_add(&r->text, (struct str){ at, n });
-    return count_head(r, n);
+    http_fields_add_name(&r->fields, (struct str){ at, n });
+    if (r->fields.n > r->limits->max_headers)
+        return http_refuse_reading(r, 431, "the request has too many header fields");
+    return count_head(r, n + (r->fields.n > before ? FIELD_OVERHEAD : 0));
 }
 
 static int on_value(llhttp_t *parser, const char *at, size_t n)
 {
     struct http_reader *r = reader_of(parser);
-    struct http_field  *f = &r->fields[r->n_fields - 1];
 
     if (r->in_body)
         return 0;
-    if (!f->value_at)
-        f->value_at = (uint32_t)r->text.n;
-    f->value_n += (uint32_t)n;
-    buf_add(&r->text, (struct str){ at, n });
+    http_fields_add_value(&r->fields, (struct str){ at, n });
     return count_head(r, n);
 }
 
@@ -116,8 +92,8 @@ static int on_value_complete(llhttp_t *parser)
 {
     struct http_reader *r = reader_of(parser);
 
-    if (!r->in_body && !r->fields[r->n_fields - 1].value_at)
-        r->fields[r->n_fields - 1].value_at = (uint32_t)r->text.n;
+    if (!r->in_body)
+        http_fields_end_value(&r->fields);
     return 0;
 }
 
@@ -253,15 +229,15 @@ struct http_reader *http_reader_take(const struct http_settings *limits)
     spare = NULL;
     *r = (struct http_reader){ .limits = limits,
                                .line = old.line,
-                               .text = old.text,
-                               .body = old.body,
+                               .target_text = old.target_text,
                                .fields = old.fields,
-                               .max_fields = old.max_fields };
+                               .body = old.body };
     buf_clear(&r->line);
-    buf_clear(&r->text);
+    buf_clear(&r->target_text);
     buf_clear(&r->body);
+    http_fields_clear(&r->fields, limits->max_header_bytes + 1);
     r->line.limit = limits->max_uri_bytes + LINE_OVERHEAD;
-    r->text.limit = limits->max_header_bytes + limits->max_uri_bytes + 1;
+    r->target_text.limit = limits->max_uri_bytes;
     r->body.limit = limits->max_body_bytes;
     llhttp_init(&r->parser, HTTP_REQUEST, &callbacks);
     return r;
@@ -271,7 +247,7 @@ void http_reader_give_back(struct http_reader *r)
 {
     if (!r)
         return;
-    if (!spare && r->body.cap <= SPARE_MAX_BYTES && r->text.cap <= SPARE_MAX_BYTES)
+    if (!spare && r->body.cap <= SPARE_MAX_BYTES && r->fields.text.cap <= SPARE_MAX_BYTES)
         spare = r;
     else
         reader_free(r);
@@ -316,18 +292,9 @@ enum http_progress http_reader_feed(struct http_reader *r, struct str bytes, siz
     return error == HPE_PAUSED ? paused(r, was_in_body) : HTTP_PROGRESS_MORE;
 }
 
-static struct str field_name(const struct http_reader *r, const struct http_field *f)
-{
-    return (struct str){ r->text.p + f->name_at, f->name_n };
-}
-
 struct str http_reader_nth(const struct http_reader *r, struct str name, size_t n)
 {
-    for (size_t i = 0; i < r->n_fields; i++)
-        if (str_eq_nocase(field_name(r, &r->fields[i]), name) && n-- == 0)
-            return str_trim(
-                (struct str){ r->text.p + r->fields[i].value_at, r->fields[i].value_n });
-    return (struct str){ NULL, 0 };
+    return http_fields_nth(&r->fields, name, n);
 }
 
 struct str http_reader_header(const struct http_reader *r, struct str name)
@@ -337,16 +304,12 @@ struct str http_reader_header(const struct http_reader *r, struct str name)
 
 size_t http_reader_count(const struct http_reader *r, struct str name)
 {
-    size_t n = 0;
-
-    for (size_t i = 0; i < r->n_fields; i++)
-        n += str_eq_nocase(field_name(r, &r->fields[i]), name);
-    return n;
+    return http_fields_count(&r->fields, name);
 }
 
 struct str http_reader_target(const struct http_reader *r)
 {
-    return (struct str){ r->text.p, r->target_n };
+    return buf_str(&r->target_text);
 }
 
 bool http_reader_is_chunked(const struct http_reader *r)

@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/settings.h"
+#include "net/http_fields.h"
 #include "wire/http_text.h"
 
 #include <llhttp.h>
@@ -40,18 +41,12 @@ enum http_progress {
     HTTP_PROGRESS_BAD
 };
 
-struct http_field {
-    uint32_t name_at, name_n, value_at, value_n;   /* places in `text`          */
-};
-
 struct http_reader {
     llhttp_t                    parser;
     const struct http_settings *limits;
     struct buf                  line;         /* of a request line, until it is whole */
-    struct buf                  text;         /* target, names and values       */
-    uint32_t                    target_n;
-    struct http_field          *fields;
-    size_t                      n_fields, max_fields;
+    struct buf                  target_text;
+    struct http_fields          fields;
     struct buf                  body;
     size_t                      head_bytes;   /* of the fields, and of empty lines before */
     size_t                      frame_bytes;  /* of the body, without its text  */

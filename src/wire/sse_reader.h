@@ -20,9 +20,9 @@ struct sse_record {
 };
 
 struct sse_reader {
-    bool       per_line;
-    void     (*on_record)(void *ctx, const struct sse_record *record);
-    void      *ctx;
+    bool per_line;
+    void (*on_record)(void *ctx, const struct sse_record *record);
+    void *ctx;
 
     /* Its own. */
     struct buf line;                          /* a line that has no end yet     */

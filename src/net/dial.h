@@ -1,0 +1,30 @@
+/* dial.h - from a name and a port to a connected socket.
+ *
+ * The addresses are tried in turn: the next one starts when the one before has failed or
+ * has not answered for a quarter of a second (RFC 8305's idea), and the first that holds
+ * wins. The whole has one deadline.
+ */
+#ifndef NET_DIAL_H
+#define NET_DIAL_H
+
+#include "base/deadline.h"
+#include "net/resolve.h"
+
+struct dial {
+    struct lookup    lookup;
+    struct addresses addresses;
+    size_t           next;                    /* the address to try next        */
+    struct list      attempts;
+    struct deadline  head_start, patience;
+    int              rc;                      /* the last failure               */
+    bool             running;
+    void (*done)(struct dial *d, int fd, int rc);
+};
+
+/* done() comes once, from the top of the stack: a socket that is the caller's from then
+ * on, or -1 and a negative UV code (UV_ETIMEDOUT when time ran out). */
+void dial_start(struct dial *d, struct str host, uint16_t port, uint64_t timeout_ns,
+                void (*done)(struct dial *d, int fd, int rc));
+void dial_cancel(struct dial *d);
+
+#endif
