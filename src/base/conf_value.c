@@ -11,18 +11,32 @@
 
 /* ---- mistakes ------------------------------------------------------------- */
 
+/* One line a mistake: nothing in a file can begin a line of its own. */
+static void make_plain(struct str line)
+{
+    char *p = (char *)(uintptr_t)line.p;
+
+    for (size_t i = 0; i < line.n; i++)
+        if ((unsigned char)p[i] < ' ' || p[i] == 0x7f)
+            p[i] = '?';
+}
+
 static void add_mistake(const struct conf_load *load, const char *source, int line, const char *key,
                         const char *format, va_list args)
 {
-    char why[400];
+    struct buf *out = load->mistakes;
+    size_t      start = out->n;
+    char        why[400];
 
     vsnprintf(why, sizeof why, format, args);
     if (source)
-        buf_addf(load->mistakes, "%s: %s: %s\n", source, key, why);
+        buf_addf(out, "%s: %s: %s", source, key, why);
     else if (line)
-        buf_addf(load->mistakes, "%s:%d: %s: %s\n", load->file, line, key, why);
+        buf_addf(out, "%s:%d: %s: %s", load->file, line, key, why);
     else
-        buf_addf(load->mistakes, "%s: %s: %s\n", load->file ? load->file : "settings", key, why);
+        buf_addf(out, "%s: %s: %s", load->file ? load->file : "settings", key, why);
+    make_plain(str_from(buf_str(out), start));
+    buf_lit(out, "\n");
 }
 
 void conf_mistake(const struct conf_load *load, int line, const char *key, const char *format, ...)
@@ -175,7 +189,7 @@ static void read_scalar(const struct conf_place *at, const struct conf_field *f,
     case CONF_COUNT:
     case CONF_BYTES:
     case CONF_TIME: read_number(at, f, text, to); return;
-    default: assert(!"a list or a section has no single value");
+    default: assert(0 && "a list or a section has no single value");
     }
 }
 

@@ -179,6 +179,8 @@ const struct json *json_get(const struct json *object, const char *name)
 
 struct str json_str(const struct json *v)
 {
+    if (!yyjson_is_str(val(v)))
+        return (struct str){ NULL, 0 };
     return (struct str){ yyjson_get_str(val(v)), yyjson_get_len(val(v)) };
 }
 
