@@ -10,10 +10,16 @@
 #include "base/buf.h"
 #include "chat/event.h"
 
+struct whole_tool_call {
+    struct str id, name, arguments;
+};
+
 struct whole_answer {
-    struct str   text;
-    struct usage usage;
-    enum finish  finish;
+    struct str                    text, reasoning;
+    const struct whole_tool_call *tool_calls;
+    size_t                        n_tool_calls;
+    struct usage                  usage;
+    enum finish                   finish;
 };
 
 struct dialect {

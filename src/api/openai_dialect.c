@@ -50,7 +50,14 @@ static void write_usage(const struct usage *u, struct buf *out)
 
 static struct str finish_reason(enum finish f)
 {
-    return f == FINISH_LENGTH ? STR("\"length\"") : STR("\"stop\"");
+    static const struct str names[] = {
+        [FINISH_STOP] = STR_INIT("\"stop\""),
+        [FINISH_LENGTH] = STR_INIT("\"length\""),
+        [FINISH_TOOL_CALLS] = STR_INIT("\"tool_calls\""),
+        [FINISH_CONTENT_FILTER] = STR_INIT("\"content_filter\""),
+    };
+
+    return names[f];
 }
 
 /* ---- a stream -------------------------------------------------------------------- */
@@ -83,6 +90,29 @@ static void write_choice(const struct openai_state *s, struct str before, struct
     end_chunk(s, out);
 }
 
+/* The first piece of a call names it; the others only add to its arguments. */
+static void write_tool_chunk(const struct openai_state *s, const struct event *ev, struct buf *out)
+{
+    begin_chunk(s, out);
+    buf_lit(out, ",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":");
+    buf_add_u64(out, ev->tool.index);
+    if (ev->tool.id.n) {
+        buf_lit(out, ",\"id\":");
+        json_add_str(out, ev->tool.id);
+        buf_lit(out, ",\"type\":\"function\"");
+    }
+    buf_lit(out, ",\"function\":{");
+    if (ev->tool.name.n) {
+        buf_lit(out, "\"name\":");
+        json_add_str(out, ev->tool.name);
+        buf_lit(out, ",");
+    }
+    buf_lit(out, "\"arguments\":");
+    json_add_str(out, ev->text);
+    buf_lit(out, "}}]},\"logprobs\":null,\"finish_reason\":null}]");
+    end_chunk(s, out);
+}
+
 static void write_usage_chunk(const struct openai_state *s, const struct usage *u, struct buf *out)
 {
     begin_chunk(s, out);
@@ -109,6 +139,10 @@ static void write_event(void *state, const struct event *ev, struct buf *out)
     case EVENT_DELTA:
         write_choice(s, STR("\"content\":\""), ev->text, STR("\""), STR("null"), out);
         return;
+    case EVENT_REASONING:
+        write_choice(s, STR("\"reasoning_content\":\""), ev->text, STR("\""), STR("null"), out);
+        return;
+    case EVENT_TOOL_CALL: write_tool_chunk(s, ev, out); return;
     case EVENT_USAGE: s->usage = ev->usage; return;
     case EVENT_FINISH:
         write_choice(s, STR(""), STR(""), STR(""), finish_reason(ev->finish), out);
@@ -126,13 +160,37 @@ static void write_event(void *state, const struct event *ev, struct buf *out)
 
 /* ---- one answer ------------------------------------------------------------------- */
 
+static void write_tool_calls(const struct whole_answer *a, struct buf *out)
+{
+    for (size_t i = 0; i < a->n_tool_calls; i++) {
+        buf_add(out, i ? STR(",") : STR(",\"tool_calls\":["));
+        buf_lit(out, "{\"id\":");
+        json_add_str(out, a->tool_calls[i].id);
+        buf_lit(out, ",\"type\":\"function\",\"function\":{\"name\":");
+        json_add_str(out, a->tool_calls[i].name);
+        buf_lit(out, ",\"arguments\":");
+        json_add_str(out, a->tool_calls[i].arguments);
+        buf_lit(out, "}}");
+    }
+    if (a->n_tool_calls)
+        buf_lit(out, "]");
+}
+
 static void write_whole(void *state, const struct whole_answer *a, struct buf *out)
 {
     const struct openai_state *s = state;
 
     write_identity(s, STR("chat.completion"), out);
     buf_lit(out, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-    json_add_str(out, a->text);
+    if (a->text.n == 0 && a->n_tool_calls)
+        buf_lit(out, "null");
+    else
+        json_add_str(out, a->text);
+    if (a->reasoning.n) {
+        buf_lit(out, ",\"reasoning_content\":");
+        json_add_str(out, a->reasoning);
+    }
+    write_tool_calls(a, out);
     buf_lit(out, ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":");
     buf_add(out, finish_reason(a->finish));
     buf_lit(out, "}],");

@@ -4,8 +4,10 @@
  * per client dialect) turns events into bytes. Neither knows the other, so N
  * providers and M dialects cost N + M.
  *
- *     START  DELTA*  USAGE?  ( FINISH | ERROR )
+ *     START  ( DELTA | REASONING | TOOL_CALL )*  USAGE?  ( FINISH | ERROR )
  *
+ * A tool call comes in pieces: the first names it, every piece adds to its arguments, and
+ * calls are numbered from 0 in the order in which they begin.
  * ERROR may also come first: a provider that fails before its first word. Text is
  * whole UTF-8 characters. What an event points to lives until the function it was
  * handed to returns.
@@ -19,23 +21,32 @@
 enum event_type {
     EVENT_START,                              /* a provider took the question   */
     EVENT_DELTA,                              /* a piece of the answer          */
+    EVENT_REASONING,                          /* a piece of the thoughts before it */
+    EVENT_TOOL_CALL,                          /* a piece of a wish to use a tool */
     EVENT_USAGE,                              /* token counts                   */
     EVENT_FINISH,                             /* the last word, good            */
     EVENT_ERROR,                              /* the last word, bad             */
 };
 
-enum finish { FINISH_STOP, FINISH_LENGTH };
+enum finish { FINISH_STOP, FINISH_LENGTH, FINISH_TOOL_CALLS, FINISH_CONTENT_FILTER };
 
 struct usage {
     uint64_t prompt, completion;              /* tokens                         */
 };
 
+struct tool_piece {
+    uint64_t   index;
+    struct str id, name;                      /* with the first piece of a call */
+};
+
 struct event {
-    enum event_type type;
-    struct str      text;                     /* DELTA                          */
-    struct usage    usage;                    /* USAGE                          */
-    enum finish     finish;                   /* FINISH                         */
-    enum fault      fault;                    /* ERROR                          */
+    enum event_type   type;
+    struct str        text;                   /* DELTA, REASONING; TOOL_CALL: arguments;
+                                                 ERROR: the provider's own words, for the log */
+    struct tool_piece tool;                   /* TOOL_CALL                      */
+    struct usage      usage;  /* USAGE                          */
+    enum finish       finish; /* FINISH                         */
+    enum fault        fault;  /* ERROR                          */
 };
 
 const char *event_name(enum event_type type);

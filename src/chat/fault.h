@@ -12,6 +12,16 @@ enum end { END_COMPLETE, END_STOPPED, END_INTERRUPTED, END_ERROR };
 #define FAULTS(X)                                                                                      \
     X(OVERLOADED,     overloaded,       503,  true,  ERROR,       "too many answers are being made at the moment")    \
     X(PROVIDER_BUSY,  provider_busy,    503,  true,  ERROR,       "every provider of this model is busy")             \
+    X(UNREACHABLE,    unreachable,      502,  true,  ERROR,       "the model service could not be reached")           \
+    X(CUT,            cut,              502,  true,  ERROR,       "the model service broke off its answer")           \
+    X(GARBAGE,        garbage,          502,  true,  ERROR,       "the model service sent something unreadable")      \
+    X(NO_FIRST_TOKEN, no_first_token,   504,  true,  ERROR,       "the model service did not begin to answer in time") \
+    X(WENT_QUIET,     went_quiet,       504,  true,  ERROR,       "the model service went quiet in its answer")       \
+    X(SERVICE_FAILED, service_failed,   502,  true,  ERROR,       "the model service failed")                         \
+    X(SERVICE_DENIED, service_denied,   502,  true,  ERROR,       "the model service did not let this service in")    \
+    X(SERVICE_BUSY,   service_busy,     429,  true,  ERROR,       "the model service is asked too often at the moment") \
+    X(NOT_ACCEPTED,   not_accepted,     400,  false, ERROR,       "the model service did not accept this question")   \
+    X(FILTERED,       filtered,         400,  false, ERROR,       "the model service's content filter refused this")  \
     X(TIMEOUT,        timeout,          504,  true,  ERROR,       "the answer took too long and was ended")           \
     X(ANSWER_TOO_BIG, answer_too_big,   502,  false, ERROR,       "the answer was larger than this service passes on") \
     X(CLIENT_GONE,    client_gone,      499,  false, INTERRUPTED, "the client closed the connection")                 \

@@ -8,7 +8,7 @@ uint64_t tally_add(struct tally *t, const struct event *ev, uint64_t now)
         t->first = now;
     t->last = now;
     t->events++;
-    t->text_bytes += ev->type == EVENT_DELTA ? ev->text.n : 0;
+    t->text_bytes += ev->type == EVENT_ERROR ? 0 : ev->text.n;
     if (ev->type == EVENT_USAGE)
         t->usage = ev->usage;
     return gap;

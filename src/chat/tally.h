@@ -6,7 +6,8 @@
 
 struct tally {
     uint64_t     asked, first, last;          /* clock readings, ns; 0: not yet */
-    uint64_t     events, text_bytes;
+    uint64_t     events;
+    uint64_t     text_bytes;                  /* of all kinds of text           */
     struct usage usage;
 };
 

@@ -61,8 +61,11 @@ static void streams_are_read(void **state)
     } rows[] = {
         { STR_INIT("data: a\n\ndata: b\n\n"), "|a|0;|b|0;" },
         { STR_INIT("data:a\r\n\r\ndata:b\r\rdata:c\n\r\n"), "|a|0;|b|0;|c|0;" },
-        { STR_INIT("\xef\xbb\xbf" "data: bom\n\n"), "|bom|0;" },
-        { STR_INIT("event: message\nid: 7\nretry: 5\ndata: x\n\ndata: y\n\n"), "message|x|0;|y|0;" },
+        { STR_INIT("\xef\xbb\xbf"
+                   "data: bom\n\n"),
+          "|bom|0;" },
+        { STR_INIT("event: message\nid: 7\nretry: 5\ndata: x\n\ndata: y\n\n"),
+          "message|x|0;|y|0;" },
         { STR_INIT("data: one\ndata: two\ndata:\ndata:  three\n\n"), "|one\ntwo\n\n three|0;" },
         { STR_INIT("data\n\n"), "||0;" },
         { STR_INIT(": a comment\n\n:\nevent: lonely\n\ndata: z\n\n"), "|z|0;" },
