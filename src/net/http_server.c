@@ -110,13 +110,19 @@ void http_conn_linger(struct http_conn *c)
     stream_read(&c->stream, true);
 }
 
+static void watch_output(struct http_conn *c)
+{
+    c->taken = stream_taken(&c->stream);
+    deadline_arm(&c->stall, clock_now() + c->server->settings->write_timeout);
+}
+
 void http_conn_flush(struct http_conn *c)
 {
     stream_flush(&c->stream);
     if (stream_queued(&c->stream) == 0)
         deadline_disarm(&c->stall);
     else if (!deadline_is_armed(&c->stall))
-        deadline_arm(&c->stall, clock_now() + c->server->settings->write_timeout);
+        watch_output(c);
 }
 
 bool http_conn_is_full(const struct http_conn *c)
@@ -270,9 +276,7 @@ static void conn_got_end(struct http_conn *c)
 static void conn_moved(struct http_conn *c)
 {
     assert(c->x.chunk_at == 0);
-    if (stream_queued(&c->stream))
-        deadline_arm(&c->stall, clock_now() + c->server->settings->write_timeout);
-    else
+    if (stream_queued(&c->stream) == 0)
         deadline_disarm(&c->stall);
     if (c->state == CONN_LINGERING && c->ended && stream_queued(&c->stream) == 0)
         conn_close(c);
@@ -323,6 +327,10 @@ static void on_stall(struct deadline *d)
 {
     struct http_conn *c = LIST_OWNER(d, struct http_conn, stall);
 
+    if (stream_taken(&c->stream) > c->taken) {
+        watch_output(c);                      /* slow, but he takes something   */
+        return;
+    }
     metric_add(METRIC_SLOW_READERS, 1);
     LOG(LOG_WARN, L_MSG("slow reader cut"), L_TEXT("client", c->x.client),
         L_TEXT("request_id", c->x.id), L_INT("queued_bytes", stream_queued(&c->stream)));

@@ -4,9 +4,20 @@
 #include "base/metrics.h"
 #include "net/loop.h"
 
-#include <assert.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
-enum { OUT_LIMIT = 256 << 20, SPARE_MAX = 64 * 1024 };
+enum {
+    OUT_LIMIT = 256 << 20,
+    SPARE_MAX = 64 * 1024,
+
+    /* What the kernel may hold unsent for one peer. Without a limit it takes megabytes from
+     * a slow reader's stream before we notice that he is slow. */
+    NOT_SENT_MAX = 16 * 1024,
+};
 
 /* Bytes handed to libuv because the kernel was full; they stay put until it is done. */
 struct flight {
@@ -48,6 +59,20 @@ size_t stream_queued(const struct stream *s)
     return s->out.n + (s->flight ? s->flight->bytes.n : 0);
 }
 
+/* Asks the kernel, so it is not for every event: by this figure a reader that is slow but
+ * steady is told from one that has stopped. */
+uint64_t stream_taken(const struct stream *s)
+{
+    size_t     queued = uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp);
+    uint64_t   handed = s->handed + (s->flight ? s->flight->bytes.n - queued : 0);
+    uv_os_fd_t fd;
+    int        unread = 0;
+
+    if (uv_fileno((const uv_handle_t *)&s->tcp, &fd) == 0 && ioctl(fd, SIOCOUTQ, &unread) == 0)
+        handed -= (uint64_t)unread;
+    return handed;
+}
+
 /* ---- news from libuv ------------------------------------------------------------ */
 
 static void tell_broken(struct note *n)
@@ -83,13 +108,19 @@ static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
         note_leave(&s->broken);
 }
 
+static void count_sent(struct stream *s, size_t n)
+{
+    metric_add(METRIC_SENT, (int64_t)n);
+    s->handed += n;
+}
+
 static void on_written(uv_write_t *request, int rc)
 {
     struct flight *f = LIST_OWNER(request, struct flight, request);
     struct stream *s = f->stream;
 
     if (rc == 0)
-        metric_add(METRIC_SENT, (int64_t)f->bytes.n);
+        count_sent(s, f->bytes.n);
     give_memory_back(&f->bytes);
     s->flight = NULL;
     mem_free(f);
@@ -129,9 +160,11 @@ int stream_open(struct stream *s, int fd,
     uv_tcp_init(loop_get(), &s->tcp);
     s->tcp.data = s;
     rc = uv_tcp_open(&s->tcp, fd);
-    if (rc == 0)
-        uv_tcp_nodelay(&s->tcp, 1);
-    return rc;
+    if (rc != 0)
+        return rc;
+    uv_tcp_nodelay(&s->tcp, 1);
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){ NOT_SENT_MAX }, sizeof(int));
+    return 0;
 }
 
 void stream_read(struct stream *s, bool on)
@@ -182,7 +215,7 @@ void stream_flush(struct stream *s)
         return;
     }
     if (n > 0) {
-        metric_add(METRIC_SENT, n);
+        count_sent(s, (size_t)n);
         buf_drop_front(&s->out, (size_t)n);
     }
     if (s->out.n)

@@ -32,6 +32,7 @@ struct stream {
     struct buf     out;    /* not yet tried                  */
     struct flight *flight;                    /* given to libuv                 */
     struct note    broken;
+    uint64_t       handed;                    /* bytes given to the kernel by whole writes */
     bool           reading, closing;
 };
 
@@ -44,6 +45,7 @@ void stream_read(struct stream *s, bool on);
 struct buf *stream_out(struct stream *s);
 void        stream_flush(struct stream *s);
 size_t      stream_queued(const struct stream *s);   /* bytes the kernel has not taken */
+uint64_t    stream_taken(const struct stream *s);    /* bytes the peer has acknowledged */
 
 void stream_shut(struct stream *s);           /* no more output; after it has left: FIN */
 void stream_close(struct stream *s);
