@@ -19,7 +19,7 @@ void cors_add_fields(struct http_exchange *x, const struct http_reader *rq,
                      const struct http_settings *settings)
 {
     struct str origin = allowed_origin(rq, settings);
-    struct buf fields = BUF(1024);
+    struct buf fields = BUF(64 * 1024);
 
     if (settings->cors_origins.n && !str_eq(settings->cors_origins.items[0], STR("*")))
         buf_lit(&fields, "vary: origin\r\n");

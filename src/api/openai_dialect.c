@@ -190,8 +190,9 @@ static void write_whole(void *state, const struct whole_answer *a, struct buf *o
         buf_lit(out, ",\"reasoning_content\":");
         json_add_str(out, a->reasoning);
     }
+    buf_lit(out, ",\"refusal\":null");
     write_tool_calls(a, out);
-    buf_lit(out, ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":");
+    buf_lit(out, "},\"logprobs\":null,\"finish_reason\":");
     buf_add(out, finish_reason(a->finish));
     buf_lit(out, "}],");
     write_usage(&a->usage, out);

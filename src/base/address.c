@@ -19,7 +19,7 @@ bool address_read_host(struct str s, union address *out)
     char text[INET6_ADDRSTRLEN];
 
     memset(out, 0, sizeof *out);
-    if (s.n == 0 || s.n >= sizeof text)
+    if (s.n == 0 || s.n >= sizeof text || memchr(s.p, 0, s.n))
         return false;
     memcpy(text, s.p, s.n);
     text[s.n] = '\0';
@@ -72,18 +72,21 @@ static struct str address_bytes(const union address *a)
 
 static bool read_block(struct str s, union address *base, size_t *bits)
 {
-    struct str host, length = { NULL, 0 };
+    struct str host;
+    size_t     written;
     uint64_t   v;
 
     str_next(&s, '/', &host);
     if (!address_read_host(host, base))
         return false;
     *bits = address_bytes(base).n * 8;
-    if (!str_next(&s, '\0', &length))
+    if (!s.p)
         return true;
-    if (!str_to_u64(length, &v) || v > *bits)
+    /* A mapped address is written with all its 128 bits and compared by its last 32. */
+    written = base->any.sa_family == AF_INET6 ? 128 : 32;
+    if (!str_to_u64(s, &v) || v > written || v < written - *bits)
         return false;
-    *bits = (size_t)v;
+    *bits -= written - (size_t)v;
     return true;
 }
 

@@ -26,22 +26,27 @@ struct str buf_str(const struct buf *b)
     return (struct str){ b->p, b->n };
 }
 
-bool buf_reserve(struct buf *b, size_t n)
+static void grow(struct buf *b, size_t room)
 {
     size_t cap = b->cap ? b->cap : FIRST_SIZE;
 
+    if (room <= b->cap - b->n)
+        return;
+    while (cap < b->n + room)
+        cap *= 2;
+    if (cap > b->limit)
+        cap = b->limit > b->n + room ? b->limit : b->n + room;
+    b->p = mem_resize(b->p, cap);
+    b->cap = cap;
+}
+
+bool buf_reserve(struct buf *b, size_t n)
+{
     if (b->over || n > b->limit - b->n) {
         b->over = true;
         return false;
     }
-    if (n <= b->cap - b->n)
-        return true;
-    while (cap < b->n + n)
-        cap *= 2;
-    if (cap > b->limit)
-        cap = b->limit;
-    b->p = mem_resize(b->p, cap);
-    b->cap = cap;
+    grow(b, n);
     return true;
 }
 
@@ -79,8 +84,8 @@ void buf_addf(struct buf *b, const char *format, ...)
     va_copy(again, args);
     n = vsnprintf(NULL, 0, format, args);
     assert(n >= 0);
-    /* vsnprintf() wants room for a NUL that we do not keep. */
-    if (buf_reserve(b, (size_t)n + 1)) {
+    if (buf_reserve(b, (size_t)n)) {
+        grow(b, (size_t)n + 1);               /* for a NUL that we do not keep  */
         vsnprintf(b->p + b->n, (size_t)n + 1, format, again);
         b->n += (size_t)n;
     }

@@ -32,15 +32,17 @@ static bool variable(const struct conf_place *at, struct str name, struct buf *o
     struct str  plain = { name.p, dash ? (size_t)(dash - name.p) : name.n };
     struct str  otherwise = dash ? str_from(name, plain.n) : (struct str){ NULL, 0 };
     const char *value = getenv(arena_text(at->load->arena, plain));
+    bool        usable = value && (*value || !dash);
+    bool        replaced = !usable && str_starts(otherwise, STR(":-"));
 
-    if (value && (*value || !dash))
+    if (usable)
         buf_add(out, str_of(value));
-    else if (dash && str_starts(otherwise, STR(":-")))
+    else if (replaced)
         buf_add(out, str_from(otherwise, 2));
     else
         conf_tell(at, "the environment has no variable %.*s (write ${%.*s:-} if it may be missing)",
                   STR_ARG(plain), STR_ARG(plain));
-    return value || dash;
+    return usable || replaced;
 }
 
 /* ${NAME} and ${NAME:-otherwise} become the variable's value; $$ is one dollar. */

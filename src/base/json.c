@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <strings.h>
 #include <yyjson.h>
 
 enum { MAX_DEPTH = 64, DESK_SIZE = 256 * 1024, DESK_EXTRA = 1024 };
@@ -143,6 +144,47 @@ struct json_doc *json_read(struct str text, const char **why)
     return NULL;
 }
 
+/* ---- reading with patience ---------------------------------------------------------- */
+
+static bool is_escape_between(const char *p, const char *end, const char *low, const char *high)
+{
+    return end - p >= 6 && p[0] == '\\' && p[1] == 'u' && strncasecmp(p + 2, low, 2) >= 0 &&
+           strncasecmp(p + 2, high, 2) <= 0;
+}
+
+/* Overwrites every half of a surrogate pair that stands alone. */
+static void mend_surrogates(char *p, const char *end)
+{
+    for (; p < end; p++) {
+        if (is_escape_between(p, end, "d8", "db") && is_escape_between(p + 6, end, "dc", "df"))
+            p += 11;
+        else if (is_escape_between(p, end, "d8", "df"))
+            memcpy(p + 2, "fffd", 4);
+        else if (*p == '\\')
+            p++;
+    }
+}
+
+struct json_doc *json_read_patiently(struct str text, const char **why)
+{
+    yyjson_read_err err;
+    yyjson_doc     *doc;
+    char           *copy;
+
+    *why = "it is nested more than 64 levels deep";
+    if (is_too_deep(text))
+        return NULL;
+    doc = read_at_desk(text, &err);
+    if (!doc && text.n) {
+        copy = mem_copy(text.p, text.n);
+        mend_surrogates(copy, copy + text.n);
+        doc = read_at_desk((struct str){ copy, text.n }, &err);
+        mem_free(copy);
+    }
+    *why = doc ? NULL : err.msg;
+    return (struct json_doc *)doc;
+}
+
 void json_free(struct json_doc *doc)
 {
     leave_desk((yyjson_doc *)doc);
@@ -222,6 +264,30 @@ const struct json *json_walk_next(struct json_walk *w)
     return v;
 }
 
+struct json_members json_members(const struct json *object)
+{
+    struct json_members m = { { NULL, 0 } };
+
+    if (yyjson_is_obj(val(object)) && yyjson_obj_size(val(object)))
+        m.walk = (struct json_walk){ (const struct json *)(val(object) + 1),
+                                     yyjson_obj_size(val(object)) };
+    return m;
+}
+
+/* In the library's document a member's value stands right behind its name. */
+bool json_members_next(struct json_members *m, struct str *name, const struct json **value)
+{
+    const struct json *key = json_walk_next(&m->walk);
+
+    if (!key)
+        return false;
+    *name = json_str(key);
+    *value = (const struct json *)(val(key) + 1);
+    if (m->walk.left)
+        m->walk.next = (const struct json *)unsafe_yyjson_get_next(val(*value));
+    return true;
+}
+
 /* ---- writing ------------------------------------------------------------- */
 
 static void add_escape(struct buf *b, unsigned char c)
@@ -239,6 +305,17 @@ static void add_escape(struct buf *b, unsigned char c)
 static bool must_escape(unsigned char c)
 {
     return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
+}
+
+void json_add_value(struct buf *b, const struct json *v)
+{
+    yyjson_write_err err;
+    size_t           n;
+    char            *text = yyjson_val_write_opts(val(v), 0, &hooks, &n, &err);
+
+    assert(text);                             /* what was read can be written   */
+    buf_add(b, (struct str){ text, n });
+    mem_free(text);
 }
 
 void json_add_text(struct buf *b, struct str s)

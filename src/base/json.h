@@ -35,6 +35,18 @@ struct json_walk {
 struct json_walk   json_walk(const struct json *array);
 const struct json *json_walk_next(struct json_walk *w);     /* NULL at the end      */
 
+/* The members of an object, in order; false at the end. Null members come too. */
+struct json_members {
+    struct json_walk walk;
+};
+struct json_members json_members(const struct json *object);
+bool json_members_next(struct json_members *m, struct str *name, const struct json **value);
+
+/* What providers send is read with more patience: half a surrogate pair (an emoji cut in
+ * two) becomes U+FFFD, and the ambiguities above are let pass. */
+struct json_doc *json_read_patiently(struct str text, const char **why);
+
+void json_add_value(struct buf *b, const struct json *v);         /* as JSON, minified */
 void json_add_str(struct buf *b, struct str s);   /* quoted; valid UTF-8 stays as it is */
 void json_add_text(struct buf *b, struct str s);  /* the same without the quotes        */
 void json_add_ascii(struct buf *b, struct str s); /* quoted; any bytes, ASCII comes out */

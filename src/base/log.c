@@ -147,7 +147,8 @@ void log_write(enum log_level level, const struct log_field *fields)
         uint64_t n = dropped;
 
         dropped = 0;
-        LOG(LOG_WARN, L_MSG("log lines dropped"), L_INT("dropped", n));
+        log_write(LOG_WARN, (struct log_field[]){
+                                L_MSG("log lines dropped"), L_INT("dropped", n), { .key = NULL } });
     }
     line.limit = LINE_MAX_BYTES;
     buf_clear(&line);

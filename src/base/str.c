@@ -1,7 +1,6 @@
 #include "base/str.h"
 
 #include <string.h>
-#include <strings.h>
 
 struct str str_of(const char *text)
 {
@@ -34,9 +33,18 @@ bool str_eq(struct str a, struct str b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
 bool str_eq_nocase(struct str a, struct str b)
 {
-    return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
+    size_t i = 0;
+
+    while (i < a.n && i < b.n && lower(a.p[i]) == lower(b.p[i]))
+        i++;
+    return i == a.n && i == b.n;
 }
 
 bool str_starts(struct str s, struct str prefix)

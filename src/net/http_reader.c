@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    FIELD_OVERHEAD = 4,                       /* ": " and the line end          */
+    EMPTY_LINE = 2,                           /* ends the fields                */
     LINE_OVERHEAD = 64,                       /* a request line without its target */
     CHUNK_ALLOWANCE = 16,
     SPARE_MAX_BYTES = 64 * 1024,
@@ -54,7 +54,7 @@ int http_refuse_reading(struct http_reader *r, int status, const char *why)
 static int count_head(struct http_reader *r, size_t n)
 {
     r->head_bytes += n;
-    if (r->head_bytes > r->limits->max_header_bytes)
+    if (r->head_bytes > r->limits->max_header_bytes + EMPTY_LINE)
         return http_refuse_reading(r, 431, "the request's header fields are too large");
     return 0;
 }
@@ -68,24 +68,22 @@ static int on_url(llhttp_t *parser, const char *at, size_t n)
 static int on_field(llhttp_t *parser, const char *at, size_t n)
 {
     struct http_reader *r = reader_of(parser);
-    size_t              before = r->fields.n;
 
     if (r->in_body)
         return 0;                             /* a trailer; nobody here reads them */
     http_fields_add_name(&r->fields, (struct str){ at, n });
     if (r->fields.n > r->limits->max_headers)
         return http_refuse_reading(r, 431, "the request has too many header fields");
-    return count_head(r, n + (r->fields.n > before ? FIELD_OVERHEAD : 0));
+    return 0;
 }
 
 static int on_value(llhttp_t *parser, const char *at, size_t n)
 {
     struct http_reader *r = reader_of(parser);
 
-    if (r->in_body)
-        return 0;
-    http_fields_add_value(&r->fields, (struct str){ at, n });
-    return count_head(r, n);
+    if (!r->in_body)
+        http_fields_add_value(&r->fields, (struct str){ at, n });
+    return 0;
 }
 
 static int on_value_complete(llhttp_t *parser)
@@ -107,6 +105,19 @@ static int on_headers_complete(llhttp_t *parser)
     return HPE_PAUSED;
 }
 
+/* Chunk sizes, extensions and trailers carry no text, so they get no more room than a
+ * head does, plus a few bytes for each byte of text that may stand in its own chunk. Asked
+ * where text begins and where a piece or the body ends, the answer is the same however the
+ * bytes are cut. */
+static int check_frame(struct http_reader *r, const char *up_to)
+{
+    size_t text = r->body.n, frame = r->body_bytes + (size_t)(up_to - r->piece) - text;
+
+    if (frame > r->limits->max_header_bytes + CHUNK_ALLOWANCE * text)
+        return http_refuse_reading(r, 413, "the chunked body has more framing than text");
+    return 0;
+}
+
 /* Refused at its announcement: nobody waits for a chunk that may not come in. */
 static int on_chunk_header(llhttp_t *parser)
 {
@@ -121,6 +132,8 @@ static int on_body(llhttp_t *parser, const char *at, size_t n)
 {
     struct http_reader *r = reader_of(parser);
 
+    if (check_frame(r, at) != 0)
+        return HPE_USER;
     buf_add(&r->body, (struct str){ at, n });
     if (r->body.over)
         return http_refuse_reading(r, 413, "the request body is too large");
@@ -187,7 +200,9 @@ static int read_line(struct http_reader *r, struct str bytes, size_t *eaten)
     if (http_check_line(r, line) != 0)
         return HPE_USER;
     r->has_line = true;
-    return execute(r, line, &ignored);
+    if (execute(r, line, &ignored) == 0)
+        r->head_bytes -= line.n;              /* it has a limit of its own      */
+    return r->status ? HPE_USER : 0;
 }
 
 /* ---- what llhttp refuses ------------------------------------------------------------- */
@@ -207,16 +222,6 @@ static int refuse_syntax(struct http_reader *r, llhttp_errno_t error)
         return http_refuse_reading(
             r, 400, r->in_body ? "the request body is malformed" : "the request head is malformed");
     }
-}
-
-/* Chunk sizes, extensions and trailers carry no text, so they get no more room than a
- * head does, plus a few bytes for each byte of text that may stand in its own chunk. */
-static int count_frame(struct http_reader *r, size_t eaten, size_t text)
-{
-    r->frame_bytes += eaten - text;
-    if (r->frame_bytes > r->limits->max_header_bytes + CHUNK_ALLOWANCE * r->body.n)
-        return http_refuse_reading(r, 413, "the chunked body has more framing than text");
-    return 0;
 }
 
 /* ---- the owner's side -------------------------------------------------------------------- */
@@ -264,18 +269,23 @@ static enum http_progress paused(struct http_reader *r, bool was_in_body)
 /* Fields and body: llhttp's part. */
 static int execute(struct http_reader *r, struct str bytes, size_t *eaten)
 {
-    size_t         text_before = r->body.n;
     bool           was_in_body = r->in_body;
-    llhttp_errno_t error = llhttp_execute(&r->parser, bytes.p, bytes.n);
+    llhttp_errno_t error;
 
+    r->piece = bytes.p;
+    error = llhttp_execute(&r->parser, bytes.p, bytes.n);
     *eaten = bytes.n;
     if (error == HPE_PAUSED)
         *eaten = (size_t)(llhttp_get_error_pos(&r->parser) - bytes.p);
     else if (error != HPE_OK && !r->status)
         refuse_syntax(r, error);
-    if (was_in_body && !r->status)
-        count_frame(r, *eaten, r->body.n - text_before);
-    return error;
+    if (!r->status && was_in_body) {
+        check_frame(r, bytes.p + *eaten);
+        r->body_bytes += *eaten;
+    } else if (!r->status) {
+        count_head(r, *eaten);
+    }
+    return r->status ? HPE_USER : (int)error;
 }
 
 enum http_progress http_reader_feed(struct http_reader *r, struct str bytes, size_t *eaten)

@@ -49,7 +49,8 @@ struct http_reader {
     struct http_fields          fields;
     struct buf                  body;
     size_t                      head_bytes;   /* of the fields, and of empty lines before */
-    size_t                      frame_bytes;  /* of the body, without its text  */
+    size_t                      body_bytes;   /* of the body with its framing, before `piece` */
+    const char                 *piece;        /* what is being fed              */
     bool                        has_line, in_body;
     int                         status;
     const char                 *why;

@@ -130,7 +130,7 @@ static void split_path(struct str s, struct http_target *out)
 
 bool http_read_target(struct str target, struct http_target *out)
 {
-    const char *slash;
+    size_t n = 0;
 
     *out = (struct http_target){ 0 };
     if (target.n && (target.p[0] == '/' || str_eq(target, STR("*")))) {
@@ -141,17 +141,46 @@ bool http_read_target(struct str target, struct http_target *out)
                          !str_eq_nocase((struct str){ target.p, 8 }, STR("https://"))))
         return false;
     target = str_from(target, target.p[4] == ':' ? 7 : 8);
-    slash = target.n ? memchr(target.p, '/', target.n) : NULL;
-    if (slash) {
-        out->authority = (struct str){ target.p, (size_t)(slash - target.p) };
-        split_path(str_from(target, out->authority.n), out);
-    } else {
-        str_next(&target, '?', &out->authority);
+    while (n < target.n && target.p[n] != '/' && target.p[n] != '?')
+        n++;
+    out->authority = (struct str){ target.p, n };
+    split_path(str_from(target, n), out);
+    if (!out->path.n)
         out->path = STR("/");
-        out->query = target;
-    }
     return http_is_host(out->authority) && is_target_text(out->path, false) &&
            is_target_text(out->query, true);
+}
+
+static bool split_authority(struct http_url *u)
+{
+    struct str  a = u->authority;
+    const char *colon = memrchr(a.p, ':', a.n);
+    uint64_t    port = u->is_secure ? 443 : 80;
+
+    if (colon && memchr(colon, ']', a.n - (size_t)(colon - a.p)))
+        colon = NULL;                         /* it is inside an IPv6 address   */
+    if (colon && !str_to_u64(str_from(a, (size_t)(colon - a.p) + 1), &port))
+        return false;
+    u->host = (struct str){ a.p, colon ? (size_t)(colon - a.p) : a.n };
+    if (u->host.p[0] == '[')
+        u->host = (struct str){ u->host.p + 1, u->host.n - 2 };
+    u->port = (uint16_t)port;
+    return port > 0;
+}
+
+bool http_read_url(struct str url, struct http_url *out)
+{
+    struct http_target target;
+
+    *out = (struct http_url){ .port = 0 };
+    if (url.n == 0 || url.p[0] == '/' || !http_read_target(url, &target) || target.query.n)
+        return false;
+    out->authority = target.authority;
+    out->is_secure = url.p[4] != ':';
+    out->path = target.path;
+    while (out->path.n && out->path.p[out->path.n - 1] == '/')
+        out->path.n--;
+    return split_authority(out);
 }
 
 bool http_decode(struct str s, struct arena *a, struct str *out)
@@ -160,16 +189,15 @@ bool http_decode(struct str s, struct arena *a, struct str *out)
     size_t n = 0;
 
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] != '%') {
-            to[n++] = s.p[i];
-            continue;
+        to[n] = s.p[i];
+        if (s.p[i] == '%') {
+            if (!is_escape(str_from(s, i)))
+                return false;
+            to[n] = (char)(hex_digit(s.p[i + 1]) * 16 + hex_digit(s.p[i + 2]));
+            i += 2;
         }
-        if (!is_escape(str_from(s, i)))
-            return false;
-        to[n] = (char)(hex_digit(s.p[i + 1]) * 16 + hex_digit(s.p[i + 2]));
         if (!to[n++])
             return false;
-        i += 2;
     }
     *out = (struct str){ to, n };
     return utf8_is_valid(*out);

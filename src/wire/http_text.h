@@ -25,6 +25,14 @@ struct http_target {
 };
 bool http_read_target(struct str target, struct http_target *out);
 
+/* http://host[:port][/path], without query. The port defaults to the scheme's. */
+struct http_url {
+    struct str authority, host, path;         /* the path without a "/" at its end */
+    uint16_t   port;
+    bool       is_secure;                     /* https                          */
+};
+bool http_read_url(struct str url, struct http_url *out);
+
 /* Percent-decodes into the arena. False for bad escapes, NUL and broken UTF-8. */
 bool http_decode(struct str s, struct arena *a, struct str *out);
 

@@ -1,0 +1,271 @@
+#include "check.h"
+
+#include "wire/http_text.h"
+
+TEST(tokens_are_made_of_tchars)
+{
+    static const char others[] = "!#$%&'*+-.^_`|~";
+
+    for (int c = 0; c < 256; c++) {
+        bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        bool want = alnum || (c && strchr(others, c));
+        char text[3] = { 'a', (char)c, 'z' };
+
+        check_that(http_is_tchar((unsigned char)c) == want, "byte %d", c);
+        check_that(http_is_token((struct str){ text, 3 }) == want, "byte %d", c);
+    }
+    assert_false(http_is_token(STR("")));
+    assert_false(http_is_token((struct str){ NULL, 0 }));
+}
+
+TEST(a_list_has_its_members_in_any_case)
+{
+    static const struct {
+        struct str list, word;
+        bool       has;
+    } rows[] = {
+        { STR_INIT("close"), STR_INIT("close"), true },
+        { STR_INIT("keep-alive, \tCLOSE\t ,x"), STR_INIT("close"), true },
+        { STR_INIT("closed"), STR_INIT("close"), false },
+        { STR_INIT("not close"), STR_INIT("close"), false },
+        { STR_INIT("clos"), STR_INIT("close"), false },
+        { STR_INIT("a;close"), STR_INIT("close"), false },
+        { STR_INIT("a,,b"), STR_INIT(""), true },
+        { STR_INIT("a,b"), STR_INIT(""), false },
+        { STR_INIT("a,"), STR_INIT(""), true },
+        { { NULL, 0 }, STR_INIT("close"), false },
+        { { NULL, 0 }, STR_INIT(""), false },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_that(http_list_has(rows[i].list, rows[i].word) == rows[i].has, "row %zu", i);
+}
+
+TEST(hosts_are_told_from_other_texts)
+{
+    static const struct str good[] = {
+        STR_INIT("h"),
+        STR_INIT("example.org"),
+        STR_INIT("EXAMPLE.org:80"),
+        STR_INIT("h:"),
+        STR_INIT("h:0"),
+        STR_INIT("h:65535"),
+        STR_INIT("127.0.0.1"),
+        STR_INIT("[::1]"),
+        STR_INIT("[::1]:8080"),
+        STR_INIT("[::1]:"),
+        STR_INIT("xn--p1ai"),
+        STR_INIT("a_b-c~d!$&'()*+;="),
+        STR_INIT("[2001:db8::ffff:1.2.3.4]"),
+    };
+    static const struct str bad[] = {
+        STR_INIT(""),        { NULL, 0 },          STR_INIT(":80"),       STR_INIT("h:65536"),
+        STR_INIT("h:-1"),    STR_INIT("h:80:80"),  STR_INIT("h:8o"),      STR_INIT("h:123456"),
+        STR_INIT("u@h"),     STR_INIT("u:p@h"),    STR_INIT("h/"),        STR_INIT("h?x"),
+        STR_INIT("h#x"),     STR_INIT("a b"),      STR_INIT("a,b"),       STR_INIT("h\0"),
+        STR_INIT("\0h"),     STR_INIT("h\r\n"),    STR_INIT("\x7f"),      STR_INIT("\xc3\xa9"),
+        STR_INIT("["),       STR_INIT("[]"),       STR_INIT("[::1"),      STR_INIT("::1"),
+        STR_INIT("[::1]80"), STR_INIT("[::1]x:1"), STR_INIT("[zz]"),      STR_INIT("[1.2.3.4]"),
+        STR_INIT("[::1]]"),  STR_INIT("[::1]:x"),  STR_INIT("[::1%25a]"), STR_INIT("h\\x"),
+    };
+
+    for (size_t i = 0; i < COUNT(good); i++)
+        check_that(http_is_host(good[i]), "%s", good[i].p);
+    for (size_t i = 0; i < COUNT(bad); i++)
+        check_that(!http_is_host(bad[i]), "%s", bad[i].p);
+}
+
+TEST(the_media_type_is_without_its_parameters)
+{
+    check_str(http_media_type(STR("application/json")), "application/json");
+    check_str(http_media_type(STR(" text/plain ; charset=utf-8; x")), "text/plain");
+    check_str(http_media_type(STR(";")), "");
+    check_str(http_media_type((struct str){ NULL, 0 }), "");
+}
+
+TEST(targets_are_taken_apart)
+{
+    static const struct {
+        struct str  target;
+        const char *parts; /* path query authority           */
+    } rows[] = {
+        { STR_INIT("/"), "/ <> <>" },
+        { STR_INIT("*"), "* <> <>" },
+        { STR_INIT("/a/b?c=d?e/f"), "/a/b <c=d?e/f> <>" },
+        { STR_INIT("/?"), "/ <> <>" },
+        { STR_INIT("//h/x"), "//h/x <> <>" },
+        { STR_INIT("/a:b@c"), "/a:b@c <> <>" },
+        { STR_INIT("/%41%7e"), "/%41%7e <> <>" },
+        { STR_INIT("/http://h/"), "/http://h/ <> <>" },
+        { STR_INIT("http://h"), "/ <> <h>" },
+        { STR_INIT("http://h/"), "/ <> <h>" },
+        { STR_INIT("https://h"), "/ <> <h>" },
+        { STR_INIT("HTTPS://h:443/a?b"), "/a <b> <h:443>" },
+        { STR_INIT("http://h?b"), "/ <b> <h>" },
+        { STR_INIT("http://[::1]:80/x"), "/x <> <[::1]:80>" },
+        { STR_INIT("http://h//x"), "//x <> <h>" },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct http_target t;
+        struct buf         got = BUF(200);
+
+        check_that(http_read_target(rows[i].target, &t), "%s", rows[i].target.p);
+        buf_addf(&got, "%.*s <%.*s> <%.*s>", STR_ARG(t.path), STR_ARG(t.query),
+                 STR_ARG(t.authority));
+        check_text(buf_str(&got), rows[i].parts);
+        buf_release(&got);
+    }
+}
+
+/* RFC 3986, 3.2: the authority ends at the next "/", "?" or "#". */
+TEST(a_slash_in_the_query_does_not_belong_to_the_authority)
+{
+    struct http_target t;
+
+    assert_true(http_read_target(STR("http://h?next=/a"), &t));
+    check_str(t.authority, "h");
+    check_str(t.path, "/");
+    check_str(t.query, "next=/a");
+}
+
+TEST(malformed_targets_are_refused)
+{
+    static const struct str rows[] = {
+        STR_INIT(""),
+        { NULL, 0 },
+        STR_INIT("a"),
+        STR_INIT("?a"),
+        STR_INIT("**"),
+        STR_INIT("*?a"),
+        STR_INIT("/a b"),
+        STR_INIT("/a\tb"),
+        STR_INIT("/\0"),
+        STR_INIT("/\x7f"),
+        STR_INIT("/\xc3\xa9"),
+        STR_INIT("/#"),
+        STR_INIT("/a?b#c"),
+        STR_INIT("http:/h"),
+        STR_INIT("http://"),
+        STR_INIT("https://"),
+        STR_INIT("http:///a"),
+        STR_INIT("http://?a"),
+        STR_INIT("ftp://h/"),
+        STR_INIT("h:80"),
+        STR_INIT("http://u@h/"),
+        STR_INIT("http://h:x/"),
+        STR_INIT("http://h b/"),
+        STR_INIT("/%"),
+        STR_INIT("/%a"),
+        STR_INIT("/%ag"),
+        STR_INIT("/?%g0"),
+        STR_INIT("http://h/%"),
+        STR_INIT("http://h?%"),
+        STR_INIT("/<"),
+        STR_INIT("/\""),
+        STR_INIT("/\\"),
+        STR_INIT("/{id}"),
+    };
+    struct http_target t;
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_that(!http_read_target(rows[i], &t), "%s", rows[i].p);
+}
+
+TEST(percent_escapes_are_decoded)
+{
+    static const struct {
+        struct str text, decoded;
+        bool       good;
+    } rows[] = {
+        { STR_INIT(""), STR_INIT(""), true },
+        { STR_INIT("abc"), STR_INIT("abc"), true },
+        { STR_INIT("a%2Fb%2fc"), STR_INIT("a/b/c"), true },
+        { STR_INIT("%41%7E+"), STR_INIT("A~+"), true },
+        { STR_INIT("%e4%BD%A0"), STR_INIT("\xe4\xbd\xa0"), true },
+        { STR_INIT("%2541"), STR_INIT("%41"), true },
+        { STR_INIT("%01"), STR_INIT("\x01"), true },
+        { STR_INIT("%"), STR_INIT(""), false },
+        { STR_INIT("%4"), STR_INIT(""), false },
+        { STR_INIT("a%4"), STR_INIT(""), false },
+        { STR_INIT("%4g"), STR_INIT(""), false },
+        { STR_INIT("%g4"), STR_INIT(""), false },
+        { STR_INIT("%+4"), STR_INIT(""), false },
+        { STR_INIT("%%41"), STR_INIT(""), false },
+        { STR_INIT("a%00b"), STR_INIT(""), false },
+        { STR_INIT("%ff"), STR_INIT(""), false },
+        { STR_INIT("%c3"), STR_INIT(""), false },
+        { STR_INIT("%c0%af"), STR_INIT(""), false },
+        { STR_INIT("%ed%a0%80"), STR_INIT(""), false },
+        { STR_INIT("\xff"), STR_INIT(""), false },
+    };
+    struct arena a = { NULL };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct str out;
+        bool       good = http_decode(rows[i].text, &a, &out);
+
+        check_that(good == rows[i].good, "row %zu: %s", i, check_shown(rows[i].text));
+        if (good)
+            check_same(out, rows[i].decoded);
+    }
+    arena_release(&a);
+}
+
+TEST(a_nul_that_is_not_escaped_is_refused_too)
+{
+    struct arena a = { NULL };
+    struct str   out;
+    bool         good = http_decode(STR("a\0b"), &a, &out);
+
+    arena_release(&a);
+    assert_false(good);
+}
+
+TEST(a_plain_value_is_visible_ascii_and_blanks)
+{
+    for (int c = 0; c < 256; c++) {
+        char text[3] = { 'a', (char)c, 'z' };
+
+        check_that(http_is_plain_value((struct str){ text, 3 }) == (c >= 0x20 && c < 0x7f),
+                   "byte %d", c);
+    }
+    assert_true(http_is_plain_value(STR("")));
+}
+
+TEST(every_status_we_send_has_a_reason)
+{
+    static const int ours[] = { 200, 204, 400, 404, 405, 408, 411, 413, 414,
+                                415, 417, 431, 500, 501, 502, 503, 504, 505 };
+
+    for (size_t i = 0; i < COUNT(ours); i++) {
+        const char *reason = http_reason(ours[i]);
+
+        check_that(reason[0] && http_is_plain_value(str_of(reason)), "%d", ours[i]);
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(reason, http_reason(ours[k]));
+    }
+    assert_string_equal(http_reason(200), "OK");
+    assert_string_equal(http_reason(404), "Not Found");
+    assert_string_equal(http_reason(299), "");
+    assert_string_equal(http_reason(-1), "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tokens_are_made_of_tchars),
+        cmocka_unit_test(a_list_has_its_members_in_any_case),
+        cmocka_unit_test(hosts_are_told_from_other_texts),
+        cmocka_unit_test(the_media_type_is_without_its_parameters),
+        cmocka_unit_test(targets_are_taken_apart),
+        cmocka_unit_test(a_slash_in_the_query_does_not_belong_to_the_authority),
+        cmocka_unit_test(malformed_targets_are_refused),
+        cmocka_unit_test(percent_escapes_are_decoded),
+        cmocka_unit_test(a_nul_that_is_not_escaped_is_refused_too),
+        cmocka_unit_test(a_plain_value_is_visible_ascii_and_blanks),
+        cmocka_unit_test(every_status_we_send_has_a_reason),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
