@@ -78,25 +78,6 @@ static bool check_types(const struct json *body, struct openai_problem *p)
 
 /* ---- messages ------------------------------------------------------------------------ */
 
-static bool read_role(struct str text, enum role *role)
-{
-    static const struct {
-        struct str name;
-        enum role  role;
-    } roles[] = {
-        { STR_INIT("system"), ROLE_SYSTEM }, { STR_INIT("developer"), ROLE_SYSTEM },
-        { STR_INIT("user"), ROLE_USER },     { STR_INIT("assistant"), ROLE_ASSISTANT },
-        { STR_INIT("tool"), ROLE_TOOL },     { STR_INIT("function"), ROLE_TOOL },
-    };
-
-    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (str_eq(text, roles[i].name)) {
-            *role = roles[i].role;
-            return true;
-        }
-    return false;
-}
-
 /* The text parts, one after the other; parts that are not text have no text. */
 static bool read_parts(const struct json *parts, struct buf *text, size_t at,
                        struct openai_problem *p)
@@ -141,6 +122,25 @@ static bool read_content(struct question *q, const struct json *content, struct 
     }
 }
 
+/* A message that is more than a role and a text is kept as it came. */
+static void keep_message(struct question *q, const struct json *v, struct message *m)
+{
+    struct json_members walk = json_members(v);
+    struct str          name;
+    const struct json  *value;
+    bool                plain = true;
+    struct buf          text = BUF(SIZE_MAX / 2);
+
+    while (json_members_next(&walk, &name, &value))
+        plain = plain && (str_eq(name, STR("role")) ||
+                          (str_eq(name, STR("content")) && json_type(value) == JSON_STRING));
+    if (!plain) {
+        json_add_value(&text, v);
+        m->raw = arena_str(&q->arena, buf_str(&text));
+    }
+    buf_release(&text);
+}
+
 static bool read_message(struct question *q, const struct json *v, size_t at,
                          struct openai_problem *p)
 {
@@ -151,10 +151,11 @@ static bool read_message(struct question *q, const struct json *v, size_t at,
     if (json_type(v) != JSON_OBJECT)
         return problem(p, param, "'%s' must be an object", param);
     snprintf(param, sizeof param, "messages[%zu].role", at);
-    if (!read_role(json_str(json_get(v, "role")), &m->role))
+    if (!role_read(json_str(json_get(v, "role")), &m->role))
         return problem(p, param,
                        "'%s' must be one of system, developer, user, assistant, tool, function",
                        param);
+    keep_message(q, v, m);
     return read_content(q, json_get(v, "content"), m, at, p);
 }
 
@@ -206,6 +207,38 @@ static bool read_options(const struct json *body, struct openai_wish *wish,
     return true;
 }
 
+/* What this service reads itself; all the rest is the provider's business. */
+static bool is_ours(struct str name)
+{
+    static const struct str ours[] = { STR_INIT("model"),  STR_INIT("messages"),
+                                       STR_INIT("stream"), STR_INIT("stream_options"),
+                                       STR_INIT("n"),      STR_INIT("store") };
+
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (str_eq(name, ours[i]))
+            return true;
+    return false;
+}
+
+static void keep_options(struct question *q, const struct json *body)
+{
+    struct json_members m = json_members(body);
+    struct str          name;
+    const struct json  *value;
+    struct buf          text = BUF(SIZE_MAX / 2);
+
+    while (json_members_next(&m, &name, &value)) {
+        if (is_ours(name) || json_type(value) == JSON_NONE)
+            continue;
+        buf_lit(&text, ",");
+        json_add_str(&text, name);
+        buf_lit(&text, ":");
+        json_add_value(&text, value);
+    }
+    q->options = arena_str(&q->arena, buf_str(&text));
+    buf_release(&text);
+}
+
 static bool read_body(struct question *q, const struct json *body, struct openai_wish *wish,
                       struct openai_problem *p)
 {
@@ -226,8 +259,10 @@ struct question *openai_read_question(const struct json *body, struct openai_wis
 {
     struct question *q = question_new();
 
-    if (read_body(q, body, wish, p))
+    if (read_body(q, body, wish, p)) {
+        keep_options(q, body);
         return q;
+    }
     question_free(q);
     return NULL;
 }

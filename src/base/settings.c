@@ -82,7 +82,7 @@ static const char *star_stands_alone(const struct conf_texts *origins)
 
 static const char *const levels[] = { "debug", "info", "warn", "error", NULL };
 static const char *const formats[] = { "logfmt", "json", NULL };
-static const char *const kinds[] = { "echo", NULL };
+static const char *const kinds[] = { "echo", "openai", NULL };
 static const char *const classes[] = { "local_small", "local_large", "cloud_small", "cloud_large",
                                        NULL };
 
@@ -163,6 +163,20 @@ static const struct conf_field provider_rows[] = {
     TEXT("name", provider_settings, name, NULL, is_name, "a name without spaces",
          "How models refer to it."),
     CHOICE("kind", provider_settings, kind, NULL, kinds, "The dialect it speaks."),
+    TEXT("base_url", provider_settings, base_url, "", NULL, NULL,
+         "Where it is: http://host:port/v1 (every kind but echo; https is not there yet)."),
+    TEXT("api_key", provider_settings, api_key, "", NULL, NULL,
+         "What it knows us by. Better ${NAME} than the key itself."),
+    COUNT("max_connections", provider_settings, max_connections, "1000", 1, 1000000,
+          "Connections to it at once; as many calls again may wait."),
+    TIME("connect_timeout", provider_settings, connect_timeout, "5s", 10, 600,
+         "From the look-up of its name to a connection."),
+    TIME("first_timeout", provider_settings, first_timeout, "60s", 10, 3600,
+         "From the question to the first event of the answer."),
+    TIME("idle_timeout", provider_settings, idle_timeout, "60s", 10, 3600,
+         "The longest silence within an answer."),
+    TIME("keep_timeout", provider_settings, keep_timeout, "30s", 0, 3600,
+         "How long an idle connection is kept for the next question."),
     COUNT("max_streams", provider_settings, max_streams, "0", 0, 1000000,
           "Answers at once from this provider; 0: no limit."),
     COUNT("tokens_per_second", provider_settings, tokens_per_second, "50", 0, 1000,

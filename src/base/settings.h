@@ -28,10 +28,13 @@ struct provider_settings {
     int        line;
     struct str name;
     int        kind;                          /* enum provider_kind             */
+    struct str base_url, api_key;
     uint64_t   max_streams;                   /* 0: no limit                    */
+    uint64_t   max_connections;
+    uint64_t   connect_timeout, first_timeout, idle_timeout, keep_timeout;   /* ns */
     uint64_t   tokens_per_second;             /* echo; 0: as fast as it goes    */
 };
-enum provider_kind { PROVIDER_ECHO };
+enum provider_kind { PROVIDER_ECHO, PROVIDER_OPENAI };
 
 struct target_settings {
     int        line;

@@ -4,11 +4,23 @@
 
 #include "base/arena.h"
 
-enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL };
+enum role {
+    ROLE_SYSTEM,
+    ROLE_DEVELOPER,
+    ROLE_USER,
+    ROLE_ASSISTANT,
+    ROLE_TOOL,
+    ROLE_FUNCTION,
+};
+
+const char *role_name(enum role role);
+bool        role_read(struct str name, enum role *role);
 
 struct message {
     enum role  role;
     struct str text;
+    struct str raw;                           /* the JSON object it came as; empty when role
+                                                 and text are all there was  */
 };
 
 struct question {
@@ -17,6 +29,9 @@ struct question {
     struct message *messages;
     size_t          n_messages;
     uint64_t        max_tokens;               /* 0: no limit asked              */
+
+    struct str options; /* what else an OpenAI client asked for, as
+                                                 JSON members: ,"name":value... */
 };
 
 struct question *question_new(void);

@@ -436,6 +436,11 @@ void http_fetch_cancel(struct http_fetch *f)
     pool_free_if_empty(p);
 }
 
+const char *http_fetch_error(int rc)
+{
+    return uv_strerror(rc);
+}
+
 void http_clients_close(void)
 {
     LIST_EACH(&pools, k) {

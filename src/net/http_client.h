@@ -67,6 +67,9 @@ void http_fetch_pause(struct http_fetch *f);  /* fine inside body and flush     
 void http_fetch_resume(struct http_fetch *f);
 void http_fetch_cancel(struct http_fetch *f); /* not from inside a callback     */
 
+/* What NO_CONNECTION's `rc` means, in words. */
+const char *http_fetch_error(int rc);
+
 void http_clients_close(void);                /* idle connections, at the end   */
 
 #endif

@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static const struct provider_ops *const kinds[] = { [PROVIDER_ECHO] = &echo_provider };
+static const struct provider_ops *const kinds[] = {
+    [PROVIDER_ECHO] = &echo_provider, [PROVIDER_OPENAI] = &openai_provider
+};
 
 static void make_providers(struct catalog *c)
 {
@@ -11,8 +13,10 @@ static void make_providers(struct catalog *c)
     size_t                          n = c->settings->providers.n;
 
     c->providers = arena_new(&c->arena, n * sizeof *c->providers);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         c->providers[i] = (struct provider){ .ops = kinds[ps[i].kind], .settings = &ps[i] };
+        http_read_url(ps[i].base_url, &c->providers[i].base);
+    }
 }
 
 static struct provider *find_provider(const struct catalog *c, struct str name)

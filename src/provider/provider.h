@@ -16,6 +16,7 @@
 #include "base/settings.h"
 #include "chat/event.h"
 #include "chat/question.h"
+#include "wire/http_text.h"
 
 struct call;                                  /* each kind has its own          */
 struct provider;
@@ -30,10 +31,11 @@ struct provider_ops {
 
 struct provider {
     const struct provider_ops      *ops;
+    struct http_url                 base;     /* of its base_url                */
     const struct provider_settings *settings;
     uint64_t                        running;  /* calls that are not gone        */
 };
 
-extern const struct provider_ops echo_provider;
+extern const struct provider_ops echo_provider, openai_provider;
 
 #endif

@@ -1,0 +1,50 @@
+#include "provider/teller.h"
+
+static void put(struct teller *t, struct event ev)
+{
+    struct event start = { .type = EVENT_START };
+
+    if (t->ended)
+        return;
+    if (!t->started && ev.type != EVENT_ERROR) {
+        t->started = true;
+        t->out.put(t->out.ctx, &start);
+    }
+    t->ended = ev.type == EVENT_FINISH || ev.type == EVENT_ERROR;
+    t->out.put(t->out.ctx, &ev);
+}
+
+void teller_text(struct teller *t, struct str text)
+{
+    if (text.n)
+        put(t, (struct event){ .type = EVENT_DELTA, .text = text });
+}
+
+void teller_reasoning(struct teller *t, struct str text)
+{
+    if (text.n)
+        put(t, (struct event){ .type = EVENT_REASONING, .text = text });
+}
+
+void teller_tool(struct teller *t, const struct tool_piece *piece, struct str arguments)
+{
+    put(t, (struct event){ .type = EVENT_TOOL_CALL, .tool = *piece, .text = arguments });
+}
+
+void teller_usage(struct teller *t, const struct usage *usage)
+{
+    t->usage = *usage;
+    t->has_usage = true;
+}
+
+void teller_finish(struct teller *t, enum finish how)
+{
+    if (t->has_usage)
+        put(t, (struct event){ .type = EVENT_USAGE, .usage = t->usage });
+    put(t, (struct event){ .type = EVENT_FINISH, .finish = how });
+}
+
+void teller_fail(struct teller *t, enum fault fault, struct str words)
+{
+    put(t, (struct event){ .type = EVENT_ERROR, .fault = fault, .text = words });
+}

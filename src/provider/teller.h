@@ -1,0 +1,25 @@
+/* teller.h - says events in an order that the grammar allows.
+ *
+ * Every source tells its answer through one of these, so that none of them has to think
+ * of START, of usage that comes after the end, or of a second last word. What comes after
+ * the last word is not said.
+ */
+#ifndef PROVIDER_TELLER_H
+#define PROVIDER_TELLER_H
+
+#include "chat/event.h"
+
+struct teller {
+    struct outlet out;
+    struct usage  usage;
+    bool          started, has_usage, ended;
+};
+
+void teller_text(struct teller *t, struct str text);              /* empty: nothing */
+void teller_reasoning(struct teller *t, struct str text);
+void teller_tool(struct teller *t, const struct tool_piece *piece, struct str arguments);
+void teller_usage(struct teller *t, const struct usage *usage);   /* the last one counts */
+void teller_finish(struct teller *t, enum finish how);
+void teller_fail(struct teller *t, enum fault fault, struct str words);
+
+#endif

@@ -1,0 +1,217 @@
+#include "provider/upstream.h"
+
+#include "base/clock.h"
+#include "base/deadline.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "net/http_client.h"
+#include "wire/http_text.h"
+
+enum { REQUEST_MAX_BYTES = 64 << 20, WHOLE_MAX_BYTES = 16 << 20, ERROR_MAX_BYTES = 64 * 1024 };
+
+struct call {
+    struct provider            *provider;
+    const struct upstream_kind *kind;
+    struct http_fetch           fetch;
+    struct teller               teller;
+    struct outlet               out;          /* the turn's; the teller has ours */
+    struct source              *source;
+    struct deadline             patience;     /* for the first event, then for the next bytes */
+    int                         status;
+    bool                        is_stream;
+    struct buf                  body;         /* of an answer that is no stream */
+    struct note                 over;         /* the last word came before the last byte */
+};
+
+/* ---- the end ---------------------------------------------------------------------------- */
+
+static void call_free(struct call *c)
+{
+    c->provider->running--;
+    deadline_disarm(&c->patience);
+    note_tear(&c->over);
+    c->kind->source->close(c->source);
+    buf_release(&c->body);
+    mem_free(c);
+}
+
+/* The last word has been said: the call is gone, and the turn is told to go on. */
+static void call_end(struct call *c)
+{
+    struct outlet out = c->out;
+
+    http_fetch_cancel(&c->fetch);
+    call_free(c);
+    out.flush(out.ctx);
+}
+
+static void fail(struct call *c, enum fault fault, struct str words)
+{
+    teller_fail(&c->teller, fault, words);
+    call_end(c);
+}
+
+static void out_of_patience(struct deadline *d)
+{
+    struct call *c = LIST_OWNER(d, struct call, patience);
+
+    if (c->teller.started)
+        fail(c, FAULT_WENT_QUIET, STR("nothing came any more"));
+    else
+        fail(c, FAULT_NO_FIRST_TOKEN, STR("nothing came"));
+}
+
+/* ---- the answer ---------------------------------------------------------------------------- */
+
+static void on_head(struct http_fetch *f, int status, const struct http_fields *fields)
+{
+    struct call *c = LIST_OWNER(f, struct call, fetch);
+    struct str   type = http_media_type(http_fields_nth(fields, STR("content-type"), 0));
+
+    c->status = status;
+    c->is_stream = status == 200 && !str_eq_nocase(type, STR("application/json"));
+    c->body = BUF(status == 200 ? WHOLE_MAX_BYTES : ERROR_MAX_BYTES);
+}
+
+static void on_body(struct http_fetch *f, struct str bytes)
+{
+    struct call *c = LIST_OWNER(f, struct call, fetch);
+
+    if (c->is_stream)
+        c->kind->source->feed(c->source, bytes);
+    else
+        buf_add(&c->body, bytes);
+}
+
+/* Keep-alive comments say that the service lives, so they push back the limit between two
+ * events, but not the one for the first. */
+static void on_flush(struct http_fetch *f)
+{
+    struct call *c = LIST_OWNER(f, struct call, fetch);
+
+    if (c->teller.started)
+        deadline_arm(&c->patience, clock_now() + c->provider->settings->idle_timeout);
+    if (c->teller.ended)
+        note_leave(&c->over);
+    else
+        c->out.flush(c->out.ctx);
+}
+
+static void tell_status(struct call *c)
+{
+    const char      *why;
+    struct json_doc *doc = json_read_patiently(buf_str(&c->body), &why);
+    struct str       words = source_error_words(json_root(doc));
+
+    if (!words.n)
+        words = buf_str(&c->body);
+    teller_fail(&c->teller, source_fault_of_status(c->status), words);
+    json_free(doc);
+}
+
+static void tell_answer(struct call *c)
+{
+    if (c->status != 200) {
+        tell_status(c);
+        return;
+    }
+    if (!c->is_stream && c->body.over)
+        teller_fail(&c->teller, FAULT_GARBAGE, STR("the answer is too large"));
+    else if (!c->is_stream)
+        c->kind->source->whole(c->source, buf_str(&c->body));
+    c->kind->source->end(c->source);
+}
+
+static void on_end(struct http_fetch *f, enum http_fetch_end how, int rc)
+{
+    struct call *c = LIST_OWNER(f, struct call, fetch);
+
+    switch (how) {
+    case HTTP_FETCH_WHOLE:
+    case HTTP_FETCH_CLOSED: tell_answer(c); break;
+    case HTTP_FETCH_CUT:
+        if (c->is_stream)
+            c->kind->source->end(c->source);
+        teller_fail(&c->teller, FAULT_CUT, STR("the connection was lost"));
+        break;
+    case HTTP_FETCH_NO_CONNECTION:
+        teller_fail(&c->teller, FAULT_UNREACHABLE, str_of(http_fetch_error(rc)));
+        break;
+    case HTTP_FETCH_CROWDED:
+        teller_fail(&c->teller, FAULT_PROVIDER_BUSY, STR("too many calls wait for a connection"));
+        break;
+    case HTTP_FETCH_GARBAGE:
+        teller_fail(&c->teller, FAULT_GARBAGE, STR("the answer is not HTTP"));
+        break;
+    }
+    call_end(c);
+}
+
+static const struct http_fetch_ops fetch_ops = { on_head, on_body, on_flush, on_end };
+
+static void on_over(struct note *n)
+{
+    call_end(LIST_OWNER(n, struct call, over));
+}
+
+/* ---- the question ---------------------------------------------------------------------------- */
+
+static struct buf write_request(const struct provider *p, const struct upstream_kind *kind,
+                                const struct question *q, struct str model)
+{
+    struct buf out = BUF(REQUEST_MAX_BYTES), body = BUF(REQUEST_MAX_BYTES);
+
+    kind->write_body(p, q, model, &body);
+    buf_addf(&out, "POST %.*s%.*s HTTP/1.1\r\nhost: %.*s\r\n", STR_ARG(p->base.path),
+             STR_ARG(kind->path(p)), STR_ARG(p->base.authority));
+    buf_lit(&out, "content-type: application/json\r\naccept: text/event-stream\r\n"
+                  "accept-encoding: identity\r\nuser-agent: runnel\r\n");
+    kind->write_fields(p, &out);
+    buf_addf(&out, "content-length: %zu\r\n\r\n", body.n);
+    buf_add(&out, buf_str(&body));
+    buf_release(&body);
+    return out;
+}
+
+struct call *upstream_start(struct provider *p, const struct upstream_kind *kind,
+                            const struct question *q, struct str model, struct outlet out)
+{
+    const struct provider_settings *s = p->settings;
+    struct http_client_limits       limits = { .max_open = s->max_connections,
+                                               .max_idle = s->max_connections,
+                                               .max_waiting = s->max_connections,
+                                               .idle_timeout = s->keep_timeout,
+                                               .connect_timeout = s->connect_timeout };
+    struct call                    *c = mem_new(sizeof *c);
+
+    c->provider = p;
+    c->kind = kind;
+    c->out = out;
+    c->teller.out = out;
+    c->source = kind->source->open(&c->teller);
+    c->over.run = on_over;
+    c->patience.run = out_of_patience;
+    deadline_arm(&c->patience, clock_now() + s->first_timeout);
+    p->running++;
+    http_fetch_start(&c->fetch, &fetch_ops, &(struct http_origin){ p->base.host, p->base.port },
+                     &limits, write_request(p, kind, q, model));
+    return c;
+}
+
+void upstream_pause(struct call *c)
+{
+    deadline_disarm(&c->patience);            /* it is not the service that is slow */
+    http_fetch_pause(&c->fetch);
+}
+
+void upstream_resume(struct call *c)
+{
+    deadline_arm(&c->patience, clock_now() + c->provider->settings->idle_timeout);
+    http_fetch_resume(&c->fetch);
+}
+
+void upstream_cancel(struct call *c)
+{
+    http_fetch_cancel(&c->fetch);
+    call_free(c);
+}
