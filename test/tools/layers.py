@@ -40,6 +40,8 @@ HOME = {
     "arpa/": "base net pg",
     "netinet/": "base net pg",
     "sys/socket.h": "base net pg",
+    "sys/ioctl.h": "net",
+    "linux/": "net",
     "netdb.h": "net",
     "poll.h": "base net pg",
     "sys/epoll.h": "",

@@ -1,0 +1,112 @@
+/* answer.h - a strict reader of one streamed answer, and the question it belongs to.
+ *
+ * The question of stream `number` is `words` words of four letters. Word i is
+ * (number * 7919 + i) written in base 26, so no word repeats within a stream,
+ * two streams differ at every place, and a word that comes out of order tells
+ * which one it is. Nothing is stored to compare an answer with: the words are
+ * worked out again.
+ *
+ * The bytes are read as they come, cut anywhere: response head, chunked coding,
+ * events, JSON. Whatever departs from what a streaming client may rely on is a
+ * fault, and the first one ends the answer. Missing, late and foreign words are
+ * counted and reading goes on, for their number is of interest.
+ *
+ * An answer copies bytes only when an event is cut in two; `carry` holds them.
+ */
+#ifndef STREAM_ANSWER_H
+#define STREAM_ANSWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FAULTS(X)                                                                          \
+    X(NONE, "none")                                                                        \
+    X(CONNECT, "connect")      /* could not connect                                     */ \
+    X(WRITE, "write")          /* the request could not be sent                         */ \
+    X(RESET, "reset")          /* the connection broke                                  */ \
+    X(STATUS, "status")        /* not 200                                               */ \
+    X(HEAD, "head")            /* not HTTP/1.1, not an event stream, not chunked        */ \
+    X(CHUNK, "chunk")          /* broken chunked coding, or bytes after its end         */ \
+    X(EVENT, "event")          /* not one `data: ` line or one comment and a blank line */ \
+    X(JSON, "json")            /* not JSON                                              */ \
+    X(SHAPE, "shape")          /* JSON, but not a chunk of one chat completion          */ \
+    X(REFUSED, "error_event")  /* an error told inside the stream                       */ \
+    X(ORDER, "order")          /* events in an order the protocol does not know         */ \
+    X(TEXT, "text")            /* words lost, late, foreign or garbled                  */ \
+    X(FINISH, "finish")        /* no finish chunk, or not for the reason `stop`         */ \
+    X(DONE, "done")            /* no [DONE]                                             */ \
+    X(EARLY_END, "early_end")  /* the connection ended inside the answer                */ \
+    X(STALL, "stall")          /* silence for too long                                  */ \
+    X(TIMEOUT, "timeout")      /* still running when the time of the run was over       */
+
+enum fault {
+#define X(name, text) FAULT_##name,
+    FAULTS(X)
+#undef X
+        FAULT_KINDS
+};
+
+extern const char *const fault_names[FAULT_KINDS];
+
+/* What all answers of a run add to. */
+struct tally {
+    uint64_t bytes;                           /* received, heads and framing included       */
+    uint64_t events;                          /* data events: role, words, finish, [DONE]   */
+    uint64_t contents;                        /* of these, the ones with text               */
+    uint64_t comments;
+    uint64_t chunks, torn_chunks;             /* HTTP chunks; those that end inside an event */
+    uint64_t words, lost, late, foreign;
+};
+
+struct question {
+    uint32_t number, words;
+};
+
+enum { WORD_LETTERS = 4, WORDS_MAX = 26 * 26 * 26 * 26 };
+
+void   question_word(struct question q, uint32_t i, char letters[WORD_LETTERS]);
+size_t question_length(struct question q);
+void   question_write(struct question q, char *text); /* question_length bytes */
+
+enum answer_stage {
+    STAGE_HEAD,
+    STAGE_SIZE,
+    STAGE_SIZE_LF, /* before and inside the size of a chunk      */
+    STAGE_DATA,
+    STAGE_DATA_CR,
+    STAGE_DATA_LF,
+    STAGE_LAST_CR,
+    STAGE_LAST_LF,
+    STAGE_END
+};
+
+enum { EVIDENCE = 96 };
+
+struct answer {
+    struct question   question;
+    enum answer_stage stage;
+    enum fault        fault;
+    uint64_t          left;                   /* bytes of this chunk still to come          */
+    uint32_t          size_digits;
+    uint32_t          next;                   /* the word due                               */
+    uint32_t          within;                 /* letters of it already here                 */
+    uint32_t          fresh_events;           /* by the latest feed: all, and with text     */
+    uint32_t          fresh_contents;
+    uint16_t          status;
+    bool              role, finished, done, wrong_text, closes;
+    char             *carry;                  /* a head or an event that is not whole yet   */
+    size_t            carried, carry_cap;
+    char              evidence[EVIDENCE];     /* what stood where the fault was found       */
+};
+
+void answer_start(struct answer *a, struct question q); /* keeps the carry's memory */
+void answer_release(struct answer *a);
+
+/* Reads on. Afterwards: a->fault, or a->stage == STAGE_END, or more is wanted. */
+void answer_feed(struct answer *a, struct tally *t, const char *bytes, size_t length);
+
+/* The connection ended, or nobody waits any longer: counts what never came. */
+void answer_give_up(struct answer *a, struct tally *t, enum fault why);
+
+#endif
