@@ -1,5 +1,7 @@
 #include "provider/teller.h"
 
+#include "base/buf.h"
+
 static void put(struct teller *t, struct event ev)
 {
     struct event start = { .type = EVENT_START };
@@ -44,7 +46,27 @@ void teller_finish(struct teller *t, enum finish how)
     put(t, (struct event){ .type = EVENT_FINISH, .finish = how });
 }
 
+/* Some services answer a wrong key by repeating it. */
+static void add_without(struct buf *out, struct str words, struct str secret)
+{
+    while (words.n) {
+        bool here = secret.n && str_starts(words, secret);
+
+        if (here)
+            buf_lit(out, "***");
+        else
+            buf_add_char(out, words.p[0]);
+        words = str_from(words, here ? secret.n : 1);
+    }
+}
+
 void teller_fail(struct teller *t, enum fault fault, struct str words)
 {
-    put(t, (struct event){ .type = EVENT_ERROR, .fault = fault, .text = words });
+    struct buf plain = BUF(TELLER_WORDS_MAX);
+
+    if (t->ended)
+        return;
+    add_without(&plain, words, t->secret);
+    put(t, (struct event){ .type = EVENT_ERROR, .fault = fault, .text = buf_str(&plain) });
+    buf_release(&plain);
 }

@@ -11,6 +11,7 @@
 
 struct teller {
     struct outlet out;
+    struct str    secret;                     /* never to be repeated in words  */
     struct usage  usage;
     bool          started, has_usage, ended;
 };
@@ -20,6 +21,9 @@ void teller_reasoning(struct teller *t, struct str text);
 void teller_tool(struct teller *t, const struct tool_piece *piece, struct str arguments);
 void teller_usage(struct teller *t, const struct usage *usage);   /* the last one counts */
 void teller_finish(struct teller *t, enum finish how);
+
+/* The words are for the log: at most WORDS_MAX bytes of them, without the secret. */
+enum { TELLER_WORDS_MAX = 300 };
 void teller_fail(struct teller *t, enum fault fault, struct str words);
 
 #endif

@@ -187,7 +187,7 @@ struct call *upstream_start(struct provider *p, const struct upstream_kind *kind
     c->provider = p;
     c->kind = kind;
     c->out = out;
-    c->teller.out = out;
+    c->teller = (struct teller){ .out = out, .secret = s->api_key };
     c->source = kind->source->open(&c->teller);
     c->over.run = on_over;
     c->patience.run = out_of_patience;

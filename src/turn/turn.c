@@ -55,6 +55,7 @@ struct turn {
     struct grammar grammar;
     struct tally   tally;
     enum finish    finish;
+    struct str     words;                     /* the provider's own, of its failure */
 
     struct link link;                         /* among all turns                */
     const char *route;
@@ -187,6 +188,7 @@ static void on_event(void *ctx, const struct event *ev)
     if (t->interrupt)
         return;                               /* on the way out already         */
     if (ev->type == EVENT_ERROR) {
+        t->words = arena_str(&t->question->arena, ev->text);
         turn_resume(t, ev->fault);            /* told once nobody else can answer */
         return;
     }
@@ -294,9 +296,9 @@ static void turn_log(const struct turn *t, const char *step)
     LOG(end == END_ERROR ? LOG_WARN : LOG_INFO, L_MSG("turn"), L_STR("request_id", t->request_id),
         L_TEXT("route", t->route), L_STR("client", t->client), L_STR("model", t->model->name),
         L_STR("provider", p->name), L_TEXT("end", end_name(end)),
-        L_TEXT("fault", fault_name(t->fault)), L_TEXT("step", step), L_INT("target", t->target),
-        L_INT("events", t->tally.events), L_INT("text_bytes", t->tally.text_bytes),
-        L_INT("prompt_tokens", t->tally.usage.prompt),
+        L_TEXT("fault", fault_name(t->fault)), L_TEXT("step", step), L_STR("words", t->words),
+        L_INT("target", t->target), L_INT("events", t->tally.events),
+        L_INT("text_bytes", t->tally.text_bytes), L_INT("prompt_tokens", t->tally.usage.prompt),
         L_INT("completion_tokens", t->tally.usage.completion), L_MS("first_ms", first),
         L_MS("ms", clock_exact() - t->tally.asked));
 }
