@@ -6,6 +6,7 @@
 #include "api/whole_sink.h"
 #include "base/json.h"
 #include "turn/turn.h"
+#include "wire/utf8.h"
 
 #include <stdio.h>
 
@@ -24,8 +25,7 @@ static void refuse_model(struct http_exchange *x, struct str name, const char *p
 {
     struct buf message = BUF(512);
 
-    if (name.n > 200)
-        name.n = 200;
+    name = utf8_clip(name, 200);
     buf_addf(&message, "the model '%.*s' does not exist", STR_ARG(name));
     buf_add_char(&message, '\0');
     refuse(x, 404, message.p, param, "model_not_found");

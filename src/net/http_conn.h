@@ -21,7 +21,7 @@ struct http_conn {
     uint64_t             requests;
     struct deadline      deadline;            /* of the state                   */
     struct deadline      stall;               /* of output that does not move   */
-    uint64_t             taken;               /* what the client had taken when it was armed */
+    uint64_t             progress;            /* of the output, when it was armed */
     struct note          go_on;               /* pending bytes may be read      */
     struct buf           pending;
     struct http_reader  *reader;              /* NULL: no request is looked at  */

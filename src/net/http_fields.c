@@ -38,9 +38,11 @@ bool http_fields_add_name(struct http_fields *f, struct str piece)
 
     if (!field || field->value_at)
         field = begin(f);
-    field->name_n += (uint32_t)piece.n;
+    if (!buf_reserve(&f->text, piece.n))
+        return false;                         /* a field never counts what is not there */
     buf_add(&f->text, piece);
-    return !f->text.over;
+    field->name_n += (uint32_t)piece.n;
+    return true;
 }
 
 bool http_fields_add_value(struct http_fields *f, struct str piece)
@@ -49,9 +51,11 @@ bool http_fields_add_value(struct http_fields *f, struct str piece)
 
     if (!field->value_at)
         field->value_at = (uint32_t)f->text.n;
-    field->value_n += (uint32_t)piece.n;
+    if (!buf_reserve(&f->text, piece.n))
+        return false;
     buf_add(&f->text, piece);
-    return !f->text.over;
+    field->value_n += (uint32_t)piece.n;
+    return true;
 }
 
 void http_fields_end_value(struct http_fields *f)

@@ -112,7 +112,7 @@ void http_conn_linger(struct http_conn *c)
 
 static void watch_output(struct http_conn *c)
 {
-    c->taken = stream_taken(&c->stream);
+    c->progress = stream_progress(&c->stream);
     deadline_arm(&c->stall, clock_now() + c->server->settings->write_timeout);
 }
 
@@ -319,6 +319,8 @@ static void on_deadline(struct deadline *d)
         conn_refuse(c, 408, "the request body took too long");
     else if (c->state == CONN_IDLE)
         http_conn_linger(c);
+    else if (stream_queued(&c->stream))
+        http_conn_enter(c, CONN_LINGERING);   /* his last answer is not out yet */
     else
         conn_close(c);
 }
@@ -327,7 +329,7 @@ static void on_stall(struct deadline *d)
 {
     struct http_conn *c = LIST_OWNER(d, struct http_conn, stall);
 
-    if (stream_taken(&c->stream) > c->taken) {
+    if (stream_progress(&c->stream) != c->progress) {
         watch_output(c);                      /* slow, but he takes something   */
         return;
     }

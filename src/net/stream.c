@@ -26,6 +26,8 @@ struct flight {
     struct buf     bytes;
 };
 
+static void shut_if_drained(struct stream *s);
+
 /* The output memory of whoever wrote last: the next writer takes it from here, so in
  * steady state nothing is allocated and the same cache lines are used again. */
 static struct buf spare;
@@ -59,18 +61,19 @@ size_t stream_queued(const struct stream *s)
     return s->out.n + (s->flight ? s->flight->bytes.n : 0);
 }
 
-/* Asks the kernel, so it is not for every event: by this figure a reader that is slow but
- * steady is told from one that has stopped. */
-uint64_t stream_taken(const struct stream *s)
+/* Grows with every byte that the kernel takes from us and with every byte that the peer
+ * acknowledges. It asks the kernel, so it is not for every event. */
+uint64_t stream_progress(const struct stream *s)
 {
     size_t     queued = uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp);
     uint64_t   handed = s->handed + (s->flight ? s->flight->bytes.n - queued : 0);
     uv_os_fd_t fd;
     int        unread = 0;
 
-    if (uv_fileno((const uv_handle_t *)&s->tcp, &fd) == 0 && ioctl(fd, SIOCOUTQ, &unread) == 0)
-        handed -= (uint64_t)unread;
-    return handed;
+    if (uv_fileno((const uv_handle_t *)&s->tcp, &fd) != 0 || ioctl(fd, SIOCOUTQ, &unread) != 0 ||
+        (uint64_t)unread > handed)
+        return handed;
+    return handed + handed - (uint64_t)unread;
 }
 
 /* ---- news from libuv ------------------------------------------------------------ */
@@ -131,6 +134,7 @@ static void on_written(uv_write_t *request, int rc)
         return;
     }
     stream_flush(s);
+    shut_if_drained(s);
     s->on(s, STREAM_MOVED, STR(""));
 }
 
@@ -224,15 +228,23 @@ void stream_flush(struct stream *s)
         give_memory_back(&s->out);
 }
 
-void stream_shut(struct stream *s)
+/* libuv's shutdown waits for what libuv has; what is still in `out` it does not know of. */
+static void shut_if_drained(struct stream *s)
 {
     uv_shutdown_t *request;
 
-    if (s->closing)
+    if (!s->shut_wanted || s->closing || stream_queued(s))
         return;
+    s->shut_wanted = false;
     request = mem_new(sizeof *request);
     if (uv_shutdown(request, (uv_stream_t *)&s->tcp, on_shut) != 0)
         mem_free(request);
+}
+
+void stream_shut(struct stream *s)
+{
+    s->shut_wanted = true;
+    shut_if_drained(s);
 }
 
 void stream_close(struct stream *s)

@@ -33,7 +33,7 @@ struct stream {
     struct flight *flight;                    /* given to libuv                 */
     struct note    broken;
     uint64_t       handed;                    /* bytes given to the kernel by whole writes */
-    bool           reading, closing;
+    bool           reading, shut_wanted, closing;
 };
 
 /* Takes the socket `fd`. */
@@ -45,7 +45,7 @@ void stream_read(struct stream *s, bool on);
 struct buf *stream_out(struct stream *s);
 void        stream_flush(struct stream *s);
 size_t      stream_queued(const struct stream *s);   /* bytes the kernel has not taken */
-uint64_t    stream_taken(const struct stream *s);    /* bytes the peer has acknowledged */
+uint64_t    stream_progress(const struct stream *s); /* grows as output moves   */
 
 void stream_shut(struct stream *s);           /* no more output; after it has left: FIN */
 void stream_close(struct stream *s);

@@ -34,6 +34,15 @@ size_t utf8_length(struct str s)
     return 0;
 }
 
+struct str utf8_clip(struct str s, size_t max)
+{
+    if (s.n <= max)
+        return s;
+    while (max && ((unsigned char)s.p[max] & 0xc0) == 0x80)
+        max--;
+    return (struct str){ s.p, max };
+}
+
 bool utf8_is_valid(struct str s)
 {
     while (s.n) {

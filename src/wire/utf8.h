@@ -4,7 +4,8 @@
 
 #include "base/str.h"
 
-bool   utf8_is_valid(struct str s);           /* strict: no overlong, no surrogates */
-size_t utf8_length(struct str s);             /* bytes of the first character; 0 if broken */
+bool       utf8_is_valid(struct str s);         /* strict: no overlong, no surrogates */
+struct str utf8_clip(struct str s, size_t max);   /* at most so many bytes, whole characters */
+size_t     utf8_length(struct str s);             /* bytes of the first character; 0 if broken */
 
 #endif
