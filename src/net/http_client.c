@@ -174,7 +174,8 @@ static int on_headers_complete(llhttp_t *parser)
     parser->upgrade = 0;
     if (is_interim(parser))
         return 0;
-    if (parser->status_code < 200 || parser->status_code > 599 || has_strange_coding(&peer->fields))
+    if (parser->http_major != 1 || parser->status_code < 200 || parser->status_code > 599 ||
+        has_strange_coding(&peer->fields))
         return -1;
     peer->fetch->ops->head(peer->fetch, parser->status_code, &peer->fields);
     http_fields_clear(&peer->fields, HEAD_MAX_BYTES);      /* what follows are trailers */

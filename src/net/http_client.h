@@ -65,7 +65,7 @@ void http_fetch_start(struct http_fetch *f, const struct http_fetch_ops *ops,
                       struct buf request);
 void http_fetch_pause(struct http_fetch *f);  /* fine inside body and flush     */
 void http_fetch_resume(struct http_fetch *f);
-void http_fetch_cancel(struct http_fetch *f); /* not from inside a callback     */
+void http_fetch_cancel(struct http_fetch *f); /* fine inside flush, not inside body */
 
 /* What NO_CONNECTION's `rc` means, in words. */
 const char *http_fetch_error(int rc);

@@ -54,7 +54,7 @@ int http_refuse_reading(struct http_reader *r, int status, const char *why)
 static int count_head(struct http_reader *r, size_t n)
 {
     r->head_bytes += n;
-    if (r->head_bytes > r->limits->max_header_bytes + EMPTY_LINE)
+    if (r->head_bytes > r->limits.max_header_bytes + EMPTY_LINE)
         return http_refuse_reading(r, 431, "the request's header fields are too large");
     return 0;
 }
@@ -71,8 +71,9 @@ static int on_field(llhttp_t *parser, const char *at, size_t n)
 
     if (r->in_body)
         return 0;                             /* a trailer; nobody here reads them */
-    http_fields_add_name(&r->fields, (struct str){ at, n });
-    if (r->fields.n > r->limits->max_headers)
+    if (!http_fields_add_name(&r->fields, (struct str){ at, n }))
+        return http_refuse_reading(r, 431, "the request's header fields are too large");
+    if (r->fields.n > r->limits.max_headers)
         return http_refuse_reading(r, 431, "the request has too many header fields");
     return 0;
 }
@@ -81,8 +82,8 @@ static int on_value(llhttp_t *parser, const char *at, size_t n)
 {
     struct http_reader *r = reader_of(parser);
 
-    if (!r->in_body)
-        http_fields_add_value(&r->fields, (struct str){ at, n });
+    if (!r->in_body && !http_fields_add_value(&r->fields, (struct str){ at, n }))
+        return http_refuse_reading(r, 431, "the request's header fields are too large");
     return 0;
 }
 
@@ -113,7 +114,7 @@ static int check_frame(struct http_reader *r, const char *up_to)
 {
     size_t text = r->body.n, frame = r->body_bytes + (size_t)(up_to - r->piece) - text;
 
-    if (frame > r->limits->max_header_bytes + CHUNK_ALLOWANCE * text)
+    if (frame > r->limits.max_header_bytes + CHUNK_ALLOWANCE * text)
         return http_refuse_reading(r, 413, "the chunked body has more framing than text");
     return 0;
 }
@@ -123,7 +124,7 @@ static int on_chunk_header(llhttp_t *parser)
 {
     struct http_reader *r = reader_of(parser);
 
-    if (parser->content_length > r->limits->max_body_bytes - r->body.n)
+    if (parser->content_length > r->limits.max_body_bytes - r->body.n)
         return http_refuse_reading(r, 413, "the request body is too large");
     return 0;
 }
@@ -232,7 +233,8 @@ struct http_reader *http_reader_take(const struct http_settings *limits)
     struct http_reader  old = *r;
 
     spare = NULL;
-    *r = (struct http_reader){ .limits = limits,
+    *r = (struct http_reader){ .limits = { limits->max_header_bytes, limits->max_headers,
+                                           limits->max_uri_bytes, limits->max_body_bytes },
                                .line = old.line,
                                .target_text = old.target_text,
                                .fields = old.fields,

@@ -41,21 +41,25 @@ enum http_progress {
     HTTP_PROGRESS_BAD
 };
 
+struct http_limits {
+    uint64_t max_header_bytes, max_headers, max_uri_bytes, max_body_bytes;
+};
+
 struct http_reader {
-    llhttp_t                    parser;
-    const struct http_settings *limits;
-    struct buf                  line;         /* of a request line, until it is whole */
-    struct buf                  target_text;
-    struct http_fields          fields;
-    struct buf                  body;
-    size_t                      head_bytes;   /* of the fields, and of empty lines before */
-    size_t                      body_bytes;   /* of the body with its framing, before `piece` */
-    const char                 *piece;        /* what is being fed              */
-    bool                        has_line, in_body;
-    int                         status;
-    const char                 *why;
-    enum http_method            method;
-    struct http_target          target;       /* from HEAD on                   */
+    llhttp_t           parser;
+    struct http_limits limits; /* those it began with, whatever is reloaded */
+    struct buf         line;   /* of a request line, until it is whole */
+    struct buf         target_text;
+    struct http_fields fields;
+    struct buf         body;
+    size_t             head_bytes; /* of the fields, and of empty lines before */
+    size_t             body_bytes; /* of the body with its framing, before `piece` */
+    const char        *piece;      /* what is being fed              */
+    bool               has_line, in_body;
+    int                status;
+    const char        *why;
+    enum http_method   method;
+    struct http_target target; /* from HEAD on                   */
 };
 
 struct http_reader *http_reader_take(const struct http_settings *limits);

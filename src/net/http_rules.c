@@ -37,7 +37,7 @@ int http_check_line(struct http_reader *r, struct str line)
         return http_refuse_reading(r, 505, "this service speaks HTTP/1.1 and HTTP/1.0");
     if (!find_method(r, method))
         return http_refuse_reading(r, 501, "the request method is not known here");
-    if (target.n > r->limits->max_uri_bytes)
+    if (target.n > r->limits.max_uri_bytes)
         return http_refuse_reading(r, 414, "the request target is too long");
     return 0;
 }

@@ -426,9 +426,6 @@ void http_server_configure(struct http_server *s, const struct http_settings *se
 {
     s->settings = settings;
     s->queue_bytes = queue_bytes;
-    LIST_EACH(&s->connections, k)
-        if (LIST_OWNER(k, struct http_conn, link)->reader)
-            LIST_OWNER(k, struct http_conn, link)->reader->limits = settings;
 }
 
 void http_server_drain(struct http_server *s)

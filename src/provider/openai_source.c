@@ -282,9 +282,10 @@ static void openai_whole(struct source *s, struct str body)
 }
 
 /* Providers that send no reason at all end with [DONE] or not at all. */
-static void openai_end(struct source *s)
+static void openai_end(struct source *s, bool cut)
 {
-    sse_reader_end(&s->sse);
+    if (!cut)
+        sse_reader_end(&s->sse);              /* half an event is no event       */
     if (s->is_done && !s->has_finish)
         read_finish(s, STR("stop"));
     if (s->has_finish)

@@ -15,7 +15,7 @@ struct source_ops {
     struct source *(*open)(struct teller *t);
     void (*feed)(struct source *s, struct str bytes);     /* of a stream          */
     void (*whole)(struct source *s, struct str body);     /* of an answer that is none */
-    void (*end)(struct source *s);
+    void (*end)(struct source *s, bool cut);              /* cut: the connection was lost */
     void (*close)(struct source *s);
 };
 

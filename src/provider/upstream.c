@@ -20,7 +20,6 @@ struct call {
     int                         status;
     bool                        is_stream;
     struct buf                  body;         /* of an answer that is no stream */
-    struct note                 over;         /* the last word came before the last byte */
 };
 
 /* ---- the end ---------------------------------------------------------------------------- */
@@ -29,13 +28,12 @@ static void call_free(struct call *c)
 {
     c->provider->running--;
     deadline_disarm(&c->patience);
-    note_tear(&c->over);
     c->kind->source->close(c->source);
     buf_release(&c->body);
     mem_free(c);
 }
 
-/* The last word has been said: the call is gone, and the turn is told to go on. */
+/* The last word has just been said: the call is gone, before the turn that heard it can be. */
 static void call_end(struct call *c)
 {
     struct outlet out = c->out;
@@ -92,7 +90,7 @@ static void on_flush(struct http_fetch *f)
     if (c->teller.started)
         deadline_arm(&c->patience, clock_now() + c->provider->settings->idle_timeout);
     if (c->teller.ended)
-        note_leave(&c->over);
+        call_end(c);                          /* whatever else comes is not read */
     else
         c->out.flush(c->out.ctx);
 }
@@ -119,7 +117,7 @@ static void tell_answer(struct call *c)
         teller_fail(&c->teller, FAULT_GARBAGE, STR("the answer is too large"));
     else if (!c->is_stream)
         c->kind->source->whole(c->source, buf_str(&c->body));
-    c->kind->source->end(c->source);
+    c->kind->source->end(c->source, false);
 }
 
 static void on_end(struct http_fetch *f, enum http_fetch_end how, int rc)
@@ -131,7 +129,7 @@ static void on_end(struct http_fetch *f, enum http_fetch_end how, int rc)
     case HTTP_FETCH_CLOSED: tell_answer(c); break;
     case HTTP_FETCH_CUT:
         if (c->is_stream)
-            c->kind->source->end(c->source);
+            c->kind->source->end(c->source, true);
         teller_fail(&c->teller, FAULT_CUT, STR("the connection was lost"));
         break;
     case HTTP_FETCH_NO_CONNECTION:
@@ -148,11 +146,6 @@ static void on_end(struct http_fetch *f, enum http_fetch_end how, int rc)
 }
 
 static const struct http_fetch_ops fetch_ops = { on_head, on_body, on_flush, on_end };
-
-static void on_over(struct note *n)
-{
-    call_end(LIST_OWNER(n, struct call, over));
-}
 
 /* ---- the question ---------------------------------------------------------------------------- */
 
@@ -189,7 +182,6 @@ struct call *upstream_start(struct provider *p, const struct upstream_kind *kind
     c->out = out;
     c->teller = (struct teller){ .out = out, .secret = s->api_key };
     c->source = kind->source->open(&c->teller);
-    c->over.run = on_over;
     c->patience.run = out_of_patience;
     deadline_arm(&c->patience, clock_now() + s->first_timeout);
     p->running++;

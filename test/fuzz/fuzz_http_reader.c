@@ -2,7 +2,8 @@
  *
  * The input is what one client sends; a mark (script.h) of any letter is where a read
  * ends. The same bytes go in whole, cut at the marks, and one by one, and must give the
- * same requests and the same refusal. What is accepted must also pass a second reader,
+ * same requests and the same refusal. Then once more with other limits from each mark l on,
+ * as a reload brings them. What is accepted must also pass a second reader,
  * written here from RFC 9112, that knows nothing of the first: two readers that see
  * different things are how requests are smuggled. */
 #include "net/http_reader.h"
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_MAX = 1 << 20, MEMORY_MAX = 8 * 1024 };
+enum { TEXT_MAX = 1 << 20, MEMORY_MAX = 24 * 1024 };
 
 static const struct http_settings limits = {
     .max_header_bytes = 1024,
@@ -24,14 +25,22 @@ static const struct http_settings limits = {
     .max_body_bytes = 1024,
 };
 
+static const struct http_settings wider = {
+    .max_header_bytes = 4096,
+    .max_headers = 20,
+    .max_uri_bytes = 128,
+    .max_body_bytes = 2048,
+};
+
 struct run {
-    struct http_reader *reader;
-    struct buf          trace;                /* what came out, in words        */
-    struct buf          seen;                 /* the bytes of this request so far */
-    size_t              head_n;               /* of them, the head's            */
-    bool                over;                 /* nothing is read after it       */
-    int                 status;               /* of the refusal                 */
-    size_t              memory;               /* before it began                */
+    const struct http_settings *limits;
+    struct http_reader         *reader;
+    struct buf                  trace;  /* what came out, in words        */
+    struct buf                  seen;   /* the bytes of this request so far */
+    size_t                      head_n; /* of them, the head's            */
+    bool                        over;   /* nothing is read after it       */
+    int                         status; /* of the refusal                 */
+    size_t                      memory; /* before it began                */
 };
 
 /* ---- the second reader --------------------------------------------------------------- */
@@ -103,6 +112,9 @@ static void see_head(const struct http_reader *r, struct str head)
     while (take_line(&rest, &line) && line.n)
         see_field(&f, line);
     MUST(rest.n == 0);
+    MUST(http_reader_count(r, STR("host")) == f.hosts);
+    MUST(http_reader_count(r, STR("content-length")) == f.lengths);
+    MUST(http_reader_count(r, STR("transfer-encoding")) == f.codings);
     MUST(f.hosts == 1 || (f.hosts == 0 && http_reader_is_1_0(r)));
     MUST(f.lengths + f.codings <= 1);
     MUST_SAY(!f.lengths || is_digits(f.length), "%.*s", STR_ARG(f.length));
@@ -161,8 +173,7 @@ static void check_head(const struct run *run)
     const struct http_reader *r = run->reader;
 
     MUST(r->status == 0);
-    MUST(http_reader_target(r).n <= limits.max_uri_bytes);
-    MUST(r->head_bytes <= limits.max_header_bytes);
+    MUST(http_reader_target(r).n <= run->limits->max_uri_bytes);
     MUST(r->target.path.n && (r->target.path.p[0] == '/' || str_eq(r->target.path, STR("*"))));
     see_head(r, buf_str(&run->seen));
 }
@@ -180,7 +191,7 @@ static void check_bad(const struct run *run)
 static void next_request(struct run *run)
 {
     http_reader_give_back(run->reader);
-    run->reader = http_reader_take(&limits);
+    run->reader = http_reader_take(run->limits);
     run->seen.n = run->head_n = 0;
 }
 
@@ -189,7 +200,7 @@ static void got_head(struct run *run)
     check_head(run);
     tell_head(run);
     run->head_n = run->seen.n;
-    if (http_reader_content_length(run->reader) > limits.max_body_bytes) {
+    if (http_reader_content_length(run->reader) > run->limits->max_body_bytes) {
         buf_lit(&run->trace, "too big\n");    /* the server's to refuse         */
         run->over = true;
     } else if (!http_reader_expects_body(run->reader)) {
@@ -201,7 +212,7 @@ static void got_whole(struct run *run)
 {
     struct str body = http_reader_body(run->reader);
 
-    MUST(body.n <= limits.max_body_bytes);
+    MUST(body.n <= wider.max_body_bytes);
     see_whole(run->reader, str_from(buf_str(&run->seen), run->head_n));
     tell(run, "body", body);
     next_request(run);
@@ -262,13 +273,13 @@ static void feed_alone(struct run *run, struct str bytes)
 
 static void run_begin(struct run *run)
 {
-    *run = (struct run){ .trace = BUF(TEXT_MAX), .seen = BUF(TEXT_MAX) };
+    *run = (struct run){ .limits = &limits, .trace = BUF(TEXT_MAX), .seen = BUF(TEXT_MAX) };
     /* The harness's own memory is asked for ahead: what grows after this is the reader's. */
     buf_reserve(&run->trace, 256 * 1024);
     buf_reserve(&run->seen, 64 * 1024);
     http_readers_release();
     run->memory = mem_live_bytes();
-    run->reader = http_reader_take(&limits);
+    run->reader = http_reader_take(run->limits);
 }
 
 static void run_end(struct run *run)
@@ -277,6 +288,28 @@ static void run_end(struct run *run)
     http_readers_release();
     MUST_SAY(mem_live_bytes() == run->memory, "memory is kept");
     buf_release(&run->seen);
+}
+
+/* From now on, but not for the request that is being read: that one keeps its limits. */
+static void reload(struct run *run)
+{
+    run->limits = run->limits == &limits ? &wider : &limits;
+}
+
+static void run_with_reloads(struct str script)
+{
+    struct run run;
+    struct str text;
+    char       mark;
+
+    run_begin(&run);
+    while (script_next(&script, &text, &mark)) {
+        feed_alone(&run, text);
+        if (mark == 'l')
+            reload(&run);
+    }
+    run_end(&run);
+    buf_release(&run.trace);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -300,6 +333,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     run_end(&single);
     compare(&whole, &cut, "cut");
     compare(&whole, &single, "byte by byte");
+    run_with_reloads(script);
     buf_release(&whole.trace);
     buf_release(&cut.trace);
     buf_release(&single.trace);

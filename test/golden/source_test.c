@@ -108,7 +108,7 @@ static void expect(const char *name, struct str in, struct str wanted, size_t fi
         n = n > in.n - at ? in.n - at : n;
         feed_copy(s, (struct str){ in.p + at, n });
     }
-    openai_source.end(s);
+    openai_source.end(s, false);
     openai_source.close(s);
     if (!str_eq(buf_str(&tape.text), wanted))
         fail_msg("%s, cut at %zu then every %zu:\n--- came\n%.*s--- wanted\n%.*s", name, first,
@@ -164,7 +164,7 @@ static void an_endless_event_is_refused(void **state)
     openai_source.feed(s, STR("data: "));
     for (int i = 0; i < 100; i++)
         openai_source.feed(s, (struct str){ a, sizeof a });
-    openai_source.end(s);
+    openai_source.end(s, false);
     openai_source.close(s);
     assert_true(str_eq(buf_str(&tape.text), STR("error garbage\n")));
     buf_release(&tape.text);
@@ -181,7 +181,7 @@ static void a_whole_answer_is_read_too(void **state)
         s, STR("\n\n{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"all\"},"
                "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,"
                "\"completion_tokens\":1}}"));
-    openai_source.end(s);
+    openai_source.end(s, false);
     openai_source.close(s);
     assert_true(str_eq(buf_str(&tape.text), STR("start\ndelta \"all\"\nusage 1 1\nfinish stop\n")));
     buf_release(&tape.text);
