@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "net/http_client.h"
 #include "net/loop.h"
 #include "net/stream.h"
 #include "provider/catalog.h"
@@ -175,7 +176,9 @@ static int serve(void)
     loop_run();
     LOG(LOG_INFO, L_MSG("stopped"));
     log_flush();
+    http_clients_close();
     loop_close();
+    resolve_forget_all();
     offer_withdraw();
     http_readers_release();
     streams_release();

@@ -20,9 +20,9 @@
     X(REQUESTS,        COUNTER,   "runnel_http_requests_total",     "route,status",           \
       "Requests answered, by route and HTTP status.")                                         \
     X(RECEIVED,        COUNTER,   "runnel_received_bytes_total",    "",                       \
-      "Bytes read from clients.")                                                             \
+      "Bytes read from clients and providers.")                                                             \
     X(SENT,            COUNTER,   "runnel_sent_bytes_total",        "",                       \
-      "Bytes given to the kernel for clients.")                                               \
+      "Bytes given to the kernel for clients and providers.")                                               \
     X(TURNS_RUNNING,   GAUGE,     "runnel_turns_running",           "",                       \
       "Turns that have a place now.")                                                         \
     X(TURNS_WAITING,   GAUGE,     "runnel_turns_waiting",           "",                       \

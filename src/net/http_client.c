@@ -222,6 +222,7 @@ static void peer_got_bytes(struct http_peer *peer, struct str bytes)
         return;
     }
     f->answered = true;
+    buf_release(&f->request);                 /* it will not be repeated        */
     error = llhttp_execute(&peer->parser, bytes.p, bytes.n);
     if (peer->whole) {
         peer->keep = peer->keep && llhttp_get_error_pos(&peer->parser) == bytes.p + bytes.n;
@@ -274,7 +275,9 @@ static void peer_lost(struct http_peer *peer, bool orderly)
     }
     if (repeat(peer))
         return;
-    if (orderly && f->answered && llhttp_finish(&peer->parser) == HPE_OK && peer->whole)
+    if (orderly && f->answered)
+        llhttp_finish(&peer->parser);         /* tells whether it may end like this */
+    if (peer->whole)
         fetch_end(f, HTTP_FETCH_CLOSED, 0);
     else
         fetch_end(f, HTTP_FETCH_CUT, 0);

@@ -49,7 +49,7 @@ struct http_fetch_ops {
 
 struct http_fetch {
     const struct http_fetch_ops *ops;
-    struct buf                   request;     /* head and body; ours until the end */
+    struct buf                   request;     /* head and body, until the answer begins */
     struct link                  link;        /* in the pool's line             */
     struct http_pool            *pool;        /* NULL: over                     */
     struct http_peer            *peer;        /* NULL: in line                  */
