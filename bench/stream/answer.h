@@ -1,6 +1,7 @@
 /* answer.h - a strict reader of one streamed answer, and the question it belongs to.
  *
- * The question of stream `number` is `words` words of four letters. Word i is
+ * The question of stream `number` is `words` words of three letters (with its space
+ * about as long as a model's token is on average). Word i is
  * (number * 7919 + i) written in base 26, so no word repeats within a stream,
  * two streams differ at every place, and a word that comes out of order tells
  * which one it is. Nothing is stored to compare an answer with: the words are
@@ -63,7 +64,7 @@ struct question {
     uint32_t number, words;
 };
 
-enum { WORD_LETTERS = 4, WORDS_MAX = 26 * 26 * 26 * 26 };
+enum { WORD_LETTERS = 3, WORDS_MAX = 26 * 26 * 26 };
 
 void   question_word(struct question q, uint32_t i, char letters[WORD_LETTERS]);
 size_t question_length(struct question q);

@@ -384,7 +384,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     hear_all();
-    check_answers((struct str){ (const char *)data, size });
+    check_answers((struct str){ (const char *)data + 1, size - 1 });
     leave();
     if (which)
         use(0);
