@@ -7,7 +7,13 @@
 #include <strings.h>
 #include <yyjson.h>
 
-enum { MAX_DEPTH = 64, DESK_SIZE = 256 * 1024, DESK_EXTRA = 1024 };
+enum {
+    MAX_DEPTH = 64,
+    DESK_SIZE = 256 * 1024,
+    DESK_EXTRA = 1024,
+    MEMBERS_MAX = 1000,
+    COMPARISONS_MAX = 1000000
+};
 
 /* ---- reading ------------------------------------------------------------- */
 
@@ -84,13 +90,16 @@ static bool is_too_deep(struct str text)
     return false;
 }
 
+static size_t comparisons;                    /* of names, in the document at hand */
+
 static bool has_twins(yyjson_val *object)
 {
     yyjson_obj_iter outer = yyjson_obj_iter_with(object);
     yyjson_val     *key, *other;
 
-    if (yyjson_obj_size(object) > 1000)       /* quadratic below; nobody honest sends this */
-        return true;
+    comparisons += yyjson_obj_size(object) * yyjson_obj_size(object) / 2;
+    if (yyjson_obj_size(object) > MEMBERS_MAX || comparisons > COMPARISONS_MAX)
+        return true;                          /* quadratic below; nobody honest sends this */
     while ((key = yyjson_obj_iter_next(&outer))) {
         yyjson_obj_iter inner = outer;
 
@@ -137,6 +146,7 @@ struct json_doc *json_read(struct str text, const char **why)
         *why = text.n ? err.msg : "it is empty";
         return NULL;
     }
+    comparisons = 0;
     *why = what_is_ambiguous(yyjson_doc_get_root(doc));
     if (!*why)
         return (struct json_doc *)doc;

@@ -111,6 +111,8 @@ void http_exchange_open(struct http_conn *c)
 {
     c->x = (struct http_exchange){ .phase = HTTP_ASKED, .started = clock_exact() };
     address_write_host(&c->peer, c->x.client);
+    if (c->reader && c->reader->has_line)     /* a refusal of HEAD has no body either */
+        c->x.method = c->reader->method;
     take_id(c);
     c->requests++;
 }

@@ -175,16 +175,16 @@ static int check_torn_line(struct http_reader *r, bool too_long)
     return http_refuse_reading(r, 414, "the request target is too long");
 }
 
-static int execute(struct http_reader *r, struct str bytes, size_t *eaten);
+static int refuse_syntax(struct http_reader *r, llhttp_errno_t error);
 
 /* Eats one line, or what there is of it. llhttp gets it when it is whole and good. */
 static int read_line(struct http_reader *r, struct str bytes, size_t *eaten)
 {
-    struct buf *held = &r->line;
-    const char *end = memchr(bytes.p, '\n', bytes.n);
-    struct str  line = { bytes.p, end ? (size_t)(end - bytes.p) + 1 : bytes.n };
-    bool        too_long = line.n > held->limit - held->n;
-    size_t      ignored;
+    struct buf    *held = &r->line;
+    const char    *end = memchr(bytes.p, '\n', bytes.n);
+    struct str     line = { bytes.p, end ? (size_t)(end - bytes.p) + 1 : bytes.n };
+    bool           too_long = line.n > held->limit - held->n;
+    llhttp_errno_t error;
 
     *eaten = line.n;
     if (held->n || !end || too_long) {
@@ -201,9 +201,8 @@ static int read_line(struct http_reader *r, struct str bytes, size_t *eaten)
     if (http_check_line(r, line) != 0)
         return HPE_USER;
     r->has_line = true;
-    if (execute(r, line, &ignored) == 0)
-        r->head_bytes -= line.n;              /* it has a limit of its own      */
-    return r->status ? HPE_USER : 0;
+    error = llhttp_execute(&r->parser, line.p, line.n);
+    return error == HPE_OK ? 0 : refuse_syntax(r, error);
 }
 
 /* ---- what llhttp refuses ------------------------------------------------------------- */

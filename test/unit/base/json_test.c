@@ -256,6 +256,21 @@ TEST(a_thousand_members_are_enough)
     buf_release(&b);
 }
 
+TEST(many_large_objects_are_too_many)
+{
+    struct buf b = BUF(1 << 20);
+
+    buf_lit(&b, "[");
+    for (int k = 0; k < 4; k++) {
+        for (int i = 0; i < 1000; i++)
+            buf_addf(&b, "%s\"m%d\":0", i ? "," : k ? ",{" : "{", i);
+        buf_lit(&b, "}");
+    }
+    buf_lit(&b, "]");
+    check_bad(buf_str(&b), "members");
+    buf_release(&b);
+}
+
 TEST(sixty_four_levels_are_deep_enough)
 {
     struct buf b = BUF(1 << 20);
@@ -430,6 +445,7 @@ int main(void)
         cmocka_unit_test(the_character_zero_is_refused_wherever_it_stands),
         cmocka_unit_test(a_member_given_twice_is_refused_wherever_it_stands),
         cmocka_unit_test(a_thousand_members_are_enough),
+        cmocka_unit_test(many_large_objects_are_too_many),
         cmocka_unit_test(sixty_four_levels_are_deep_enough),
         cmocka_unit_test(brackets_in_strings_and_side_by_side_are_not_depth),
         cmocka_unit_test(escapes_are_read),
