@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "turn/turn.h"
 
-/* How much an answer may hold is the turn's to say (turns.max_answer_bytes). */
+/* How much an answer may hold is the turn's to say: turns.max_answer_bytes, 32 MiB at the
+ * most, which stays below this even if every byte of it must be escaped. */
 enum { NO_LIMIT_OF_OURS = 1 << 30 };
 
 /* A call whose arguments are still coming. */

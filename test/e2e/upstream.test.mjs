@@ -183,6 +183,8 @@ describe('nobody there', () => {
   test('the port is closed', async () => {
     const got = await stream('closed');
     assert.deepEqual([got.status, got.error.code, got.retry], [502, 'unreachable', 'true']);
+    const line = await server.log((f) => f.msg === 'turn' && f.model === 'closed');
+    assert.deepEqual([line.end, line.fault], ['error', got.error.code], 'the log says another thing');
   });
   test('the name is not known', async () => {
     assert.equal((await stream('nameless')).error.code, 'unreachable');
