@@ -18,6 +18,8 @@ struct whole_answer {
     struct str                    text, reasoning;
     const struct whole_tool_call *tool_calls;
     size_t                        n_tool_calls;
+    const struct citation        *citations;
+    size_t                        n_citations;
     struct usage                  usage;
     enum finish                   finish;
 };

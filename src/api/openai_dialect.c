@@ -113,6 +113,31 @@ static void write_tool_chunk(const struct openai_state *s, const struct event *e
     end_chunk(s, out);
 }
 
+/* As OpenAI tells of the pages that its search found; what of them is meant, nobody says. */
+static void write_citation(const struct citation *c, struct buf *out)
+{
+    buf_lit(out, "{\"type\":\"url_citation\",\"url_citation\":{\"start_index\":0,\"end_index\":0,"
+                 "\"title\":");
+    json_add_str(out, c->title);
+    buf_lit(out, ",\"url\":");
+    json_add_str(out, c->url);
+    if (c->text.n) {
+        buf_lit(out, ",\"content\":");
+        json_add_str(out, c->text);
+    }
+    buf_lit(out, "}}");
+}
+
+static void write_citation_chunk(const struct openai_state *s, const struct citation *c,
+                                 struct buf *out)
+{
+    begin_chunk(s, out);
+    buf_lit(out, ",\"choices\":[{\"index\":0,\"delta\":{\"annotations\":[");
+    write_citation(c, out);
+    buf_lit(out, "]},\"logprobs\":null,\"finish_reason\":null}]");
+    end_chunk(s, out);
+}
+
 static void write_usage_chunk(const struct openai_state *s, const struct usage *u, struct buf *out)
 {
     begin_chunk(s, out);
@@ -143,6 +168,7 @@ static void write_event(void *state, const struct event *ev, struct buf *out)
         write_choice(s, STR("\"reasoning_content\":\""), ev->text, STR("\""), STR("null"), out);
         return;
     case EVENT_TOOL_CALL: write_tool_chunk(s, ev, out); return;
+    case EVENT_CITATION: write_citation_chunk(s, &ev->citation, out); return;
     case EVENT_USAGE: s->usage = ev->usage; return;
     case EVENT_FINISH:
         write_choice(s, STR(""), STR(""), STR(""), finish_reason(ev->finish), out);
@@ -176,6 +202,16 @@ static void write_tool_calls(const struct whole_answer *a, struct buf *out)
         buf_lit(out, "]");
 }
 
+static void write_citations(const struct whole_answer *a, struct buf *out)
+{
+    for (size_t i = 0; i < a->n_citations; i++) {
+        buf_add(out, i ? STR(",") : STR(",\"annotations\":["));
+        write_citation(&a->citations[i], out);
+    }
+    if (a->n_citations)
+        buf_lit(out, "]");
+}
+
 static void write_whole(void *state, const struct whole_answer *a, struct buf *out)
 {
     const struct openai_state *s = state;
@@ -191,6 +227,7 @@ static void write_whole(void *state, const struct whole_answer *a, struct buf *o
         json_add_str(out, a->reasoning);
     }
     buf_lit(out, ",\"refusal\":null");
+    write_citations(a, out);
     write_tool_calls(a, out);
     buf_lit(out, "},\"logprobs\":null,\"finish_reason\":");
     buf_add(out, finish_reason(a->finish));

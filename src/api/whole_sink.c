@@ -24,6 +24,8 @@ struct whole_sink {
     struct buf            text, reasoning;
     struct open_call     *calls;
     size_t                n_calls;
+    struct citation      *citations;          /* their texts are in the arena   */
+    size_t                n_citations;
     struct usage          usage;
 };
 
@@ -34,6 +36,8 @@ static void answer(struct whole_sink *s, enum finish finish)
                                   .reasoning = buf_str(&s->reasoning),
                                   .tool_calls = calls,
                                   .n_tool_calls = s->n_calls,
+                                  .citations = s->citations,
+                                  .n_citations = s->n_citations,
                                   .usage = s->usage,
                                   .finish = finish };
     struct buf              body = BUF(NO_LIMIT_OF_OURS);
@@ -60,6 +64,17 @@ static void add_tool_piece(struct whole_sink *s, const struct event *ev)
     buf_add(&s->calls[ev->tool.index].arguments, ev->text);
 }
 
+static void add_citation(struct whole_sink *s, const struct citation *c)
+{
+    s->citations = mem_resize(s->citations, (s->n_citations + 1) * sizeof *s->citations);
+    s->citations[s->n_citations++] = (struct citation){
+        .id = arena_str(&s->arena, c->id),
+        .title = arena_str(&s->arena, c->title),
+        .url = arena_str(&s->arena, c->url),
+        .text = arena_str(&s->arena, c->text),
+    };
+}
+
 static void whole_event(struct sink *k, const struct event *ev)
 {
     struct whole_sink *s = (struct whole_sink *)k;
@@ -69,6 +84,7 @@ static void whole_event(struct sink *k, const struct event *ev)
     case EVENT_DELTA: buf_add(&s->text, ev->text); return;
     case EVENT_REASONING: buf_add(&s->reasoning, ev->text); return;
     case EVENT_TOOL_CALL: add_tool_piece(s, ev); return;
+    case EVENT_CITATION: add_citation(s, &ev->citation); return;
     case EVENT_USAGE: s->usage = ev->usage; return;
     case EVENT_FINISH: answer(s, ev->finish); break;
     case EVENT_ERROR:
@@ -91,6 +107,7 @@ static void whole_close(struct sink *k)
     for (size_t i = 0; i < s->n_calls; i++)
         buf_release(&s->calls[i].arguments);
     mem_free(s->calls);
+    mem_free(s->citations);
     arena_release(&s->arena);
     buf_release(&s->reasoning);
     buf_release(&s->text);

@@ -2,46 +2,10 @@
 #include "base/settings.h"
 
 #include "base/address.h"
-#include "base/clock.h"
 #include "base/mem.h"
-
-#include <stdio.h>
-
-#define AT(type, member) .offset = offsetof(struct type, member)
-#define END { .name = NULL }
-
-#define COUNT(n, type, member, dflt, low, high, text) \
-    { .name = n, .kind = CONF_COUNT, AT(type, member), .fallback = dflt, .min = low, .max = high, .help = text }
-#define BYTES(n, type, member, dflt, low, high, text) \
-    { .name = n, .kind = CONF_BYTES, AT(type, member), .fallback = dflt, .min = low, .max = high, .help = text }
-#define TIME(n, type, member, dflt, low, high, text)                                       \
-    { .name = n, .kind = CONF_TIME, AT(type, member), .fallback = dflt, .min = (low) * CLOCK_MS, \
-      .max = (high) * CLOCK_S, .help = text }
-#define TEXT(n, type, member, dflt, good, wants, text)                                      \
-    { .name = n, .kind = CONF_TEXT, AT(type, member), .fallback = dflt, .is_good = good,    \
-      .expects = wants, .help = text }
-#define TEXTS(n, type, member, good, wants, text)                                           \
-    { .name = n, .kind = CONF_TEXTS, AT(type, member), .fallback = "", .is_good = good,     \
-      .expects = wants, .help = text }
-#define CHOICE(n, type, member, dflt, list, text) \
-    { .name = n, .kind = CONF_CHOICE, AT(type, member), .fallback = dflt, .choices = list, .help = text }
-#define SECTION(n, type, member, rows) \
-    { .name = n, .kind = CONF_SECTION, AT(type, member), .record = &rows }
-#define RECORDS(n, type, member, rows, dflt, text)                                          \
-    { .name = n, .kind = CONF_RECORDS, AT(type, member), .fallback = dflt, .record = &rows, .help = text }
-
-enum { KIB = 1 << 10, MIB = 1 << 20 };
+#include "base/settings_rows.h"
 
 /* ---- what a text may be ------------------------------------------------------- */
-
-static bool is_name(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] == 0x7f || s.p[i] == '"' ||
-            s.p[i] == '\\')
-            return false;
-    return s.n > 0 && s.n <= 200;
-}
 
 static bool is_header_name(struct str s)
 {
@@ -82,9 +46,6 @@ static const char *star_stands_alone(const struct conf_texts *origins)
 
 static const char *const levels[] = { "debug", "info", "warn", "error", NULL };
 static const char *const formats[] = { "logfmt", "json", NULL };
-static const char *const kinds[] = { "echo", "openai", NULL };
-static const char *const classes[] = { "local_small", "local_large", "cloud_small", "cloud_large",
-                                       NULL };
 
 static const struct conf_field log_rows[] = {
     CHOICE("level", settings, log_level, "info", levels,
@@ -159,68 +120,6 @@ static const struct conf_field turn_rows[] = {
 };
 static const struct conf_record turn_record = { .fields = turn_rows };
 
-static const struct conf_field provider_rows[] = {
-    TEXT("name", provider_settings, name, NULL, is_name, "a name without spaces",
-         "How models refer to it."),
-    CHOICE("kind", provider_settings, kind, NULL, kinds, "The dialect it speaks."),
-    TEXT("base_url", provider_settings, base_url, "", NULL, NULL,
-         "Where it is: http://host:port/v1 (every kind but echo; https is not there yet)."),
-    TEXT("api_key", provider_settings, api_key, "", NULL, NULL,
-         "What it knows us by. Better ${NAME} than the key itself."),
-    COUNT("max_connections", provider_settings, max_connections, "1000", 1, 1000000,
-          "Connections to it at once; as many calls again may wait."),
-    TIME("connect_timeout", provider_settings, connect_timeout, "5s", 10, 600,
-         "From the look-up of its name to a connection."),
-    TIME("first_timeout", provider_settings, first_timeout, "60s", 10, 3600,
-         "From the question to the first event of the answer."),
-    TIME("idle_timeout", provider_settings, idle_timeout, "60s", 10, 3600,
-         "The longest silence within an answer."),
-    TIME("keep_timeout", provider_settings, keep_timeout, "30s", 0, 3600,
-         "How long an idle connection is kept for the next question."),
-    COUNT("max_streams", provider_settings, max_streams, "0", 0, 1000000,
-          "Answers at once from this provider; 0: no limit."),
-    COUNT("tokens_per_second", provider_settings, tokens_per_second, "50", 0, 1000,
-          "Pace of an echo; 0: as fast as it goes."),
-    END
-};
-static const struct conf_record provider_record = {
-    .fields = provider_rows,
-    .size = sizeof(struct provider_settings),
-    .line_offset = offsetof(struct provider_settings, line),
-};
-
-static const struct conf_field target_rows[] = {
-    TEXT("provider", target_settings, provider, NULL, is_name, "a provider's name",
-         "Who is asked."),
-    TEXT("model", target_settings, model, "", NULL, NULL,
-         "The model's name at that provider; empty: the same name."),
-    END
-};
-static const struct conf_record target_record = {
-    .fields = target_rows,
-    .size = sizeof(struct target_settings),
-    .line_offset = offsetof(struct target_settings, line),
-};
-
-static const struct conf_field model_rows[] = {
-    TEXT("name", model_settings, name, NULL, is_name, "a name without spaces",
-         "What clients ask for."),
-    CHOICE("class", model_settings, class, "cloud_large", classes,
-           "Where it runs and how big it is."),
-    { .name = "targets",
-      .kind = CONF_RECORDS,
-      AT(model_settings, targets),
-      .record = &target_record,
-      .min = 1,
-      .help = "Who answers, in order." },
-    END
-};
-static const struct conf_record model_record = {
-    .fields = model_rows,
-    .size = sizeof(struct model_settings),
-    .line_offset = offsetof(struct model_settings, line),
-};
-
 static const struct conf_field rows[] = {
     TEXT("listen", settings, listen, "127.0.0.1:8080", address_is_endpoint,
          "an address and port (127.0.0.1:8080, [::1]:8080)",
@@ -231,68 +130,14 @@ static const struct conf_field rows[] = {
     SECTION("turns", settings, turns, turn_record),
     TIME("drain_seconds", settings, drain_seconds, "25s", 0, 3600,
          "How long running answers may go on after SIGTERM."),
-    RECORDS("providers", settings, providers, provider_record, "",
+    RECORDS("providers", settings, providers, settings_provider_record, "",
             "Those who answer. With neither providers nor models: an echo."),
-    RECORDS("models", settings, models, model_record, "", "What clients may ask for."),
+    RECORDS("models", settings, models, settings_model_record, "", "What clients may ask for."),
     END
 };
 static const struct conf_record root = { .fields = rows, .size = sizeof(struct settings) };
 
 /* ---- what only the whole can tell ---------------------------------------------------- */
-
-static void check_providers(const struct conf_load *load, const struct settings *s)
-{
-    const struct provider_settings *p = s->providers.items;
-    char                            key[64];
-
-    for (size_t i = 0; i < s->providers.n; i++)
-        for (size_t j = 0; j < i; j++)
-            if (p[i].name.n && str_eq(p[i].name, p[j].name)) {
-                snprintf(key, sizeof key, "providers[%zu].name", i);
-                conf_mistake(load, p[i].line, key, "\"%s\" is the name of providers[%zu] already",
-                             p[i].name.p, j);
-            }
-}
-
-static bool has_provider(const struct settings *s, struct str name)
-{
-    const struct provider_settings *p = s->providers.items;
-
-    for (size_t i = 0; i < s->providers.n; i++)
-        if (str_eq(p[i].name, name))
-            return true;
-    return false;
-}
-
-static void check_targets(const struct conf_load *load, const struct settings *s, size_t model)
-{
-    const struct model_settings  *m = (const struct model_settings *)s->models.items + model;
-    const struct target_settings *t = m->targets.items;
-    char                          key[80];
-
-    for (size_t i = 0; i < m->targets.n; i++)
-        if (t[i].provider.n && !has_provider(s, t[i].provider)) {
-            snprintf(key, sizeof key, "models[%zu].targets[%zu].provider", model, i);
-            conf_mistake(load, t[i].line, key, "there is no provider named \"%s\"",
-                         t[i].provider.p);
-        }
-}
-
-static void check_models(const struct conf_load *load, const struct settings *s)
-{
-    const struct model_settings *m = s->models.items;
-    char                         key[64];
-
-    for (size_t i = 0; i < s->models.n; i++) {
-        for (size_t j = 0; j < i; j++)
-            if (m[i].name.n && str_eq(m[i].name, m[j].name)) {
-                snprintf(key, sizeof key, "models[%zu].name", i);
-                conf_mistake(load, m[i].line, key, "\"%s\" is the name of models[%zu] already",
-                             m[i].name.p, j);
-            }
-        check_targets(load, s, i);
-    }
-}
 
 /* Settings that name nobody still answer: a first run needs no file. */
 static void add_echo(struct settings *s)
@@ -318,8 +163,8 @@ struct settings *settings_load(const char *file, const char *const *overrides, s
     conf_read(&load, &root, s, overrides);
     if (s->providers.n == 0 && s->models.n == 0)
         add_echo(s);
-    check_providers(&load, s);
-    check_models(&load, s);
+    settings_complete_providers(&load, s);
+    settings_check_models(&load, s);
     if (mistakes->n == 0)
         return s;
     settings_free(s);

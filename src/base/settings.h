@@ -25,20 +25,36 @@ struct turn_settings {
 };
 
 struct provider_settings {
-    int        line;
-    struct str name;
-    int        kind;                          /* enum provider_kind             */
-    struct str base_url, api_key;
-    uint64_t   max_streams;                   /* 0: no limit                    */
-    uint64_t   max_connections;
-    uint64_t   connect_timeout, first_timeout, idle_timeout, keep_timeout;   /* ns */
-    uint64_t   tokens_per_second;             /* echo; 0: as fast as it goes    */
+    int               line;
+    struct str        name;
+    int               kind; /* enum provider_kind             */
+    struct str        base_url, proxy, ca_file;
+    struct str        api_key, api_secret, app_id, workspace, api_version;
+    struct conf_texts more_keys, headers;
+    struct str        extra;                  /* a JSON object                  */
+    uint64_t          max_streams; /* 0: no limit                    */
+    uint64_t          max_waiting;
+    uint64_t          max_connections;
+    uint64_t connect_timeout, tls_timeout, first_timeout, idle_timeout, keep_timeout; /* ns */
+    uint64_t retries;
+    uint64_t breaker_failures;  /* 0: never                       */
+    uint64_t breaker_time;      /* ns                             */
+    uint64_t tokens_per_second; /* echo; 0: as fast as it goes    */
 };
-enum provider_kind { PROVIDER_ECHO, PROVIDER_OPENAI };
+enum provider_kind {
+    PROVIDER_ECHO,
+    PROVIDER_OPENAI,
+    PROVIDER_DASHSCOPE,
+    PROVIDER_SPARK,
+    PROVIDER_ANTHROPIC,
+    PROVIDER_OLLAMA,
+};
 
 struct target_settings {
     int        line;
     struct str provider, model;
+    uint64_t   weight;
+    uint64_t   max_streams;                   /* 0: no limit                    */
 };
 
 struct model_settings {

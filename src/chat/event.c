@@ -3,9 +3,10 @@
 const char *event_name(enum event_type type)
 {
     static const char *const names[] = {
-        [EVENT_START] = "start",         [EVENT_DELTA] = "delta", [EVENT_REASONING] = "reasoning",
-        [EVENT_TOOL_CALL] = "tool_call", [EVENT_USAGE] = "usage", [EVENT_FINISH] = "finish",
-        [EVENT_ERROR] = "error",
+        [EVENT_START] = "start",         [EVENT_DELTA] = "delta",
+        [EVENT_REASONING] = "reasoning", [EVENT_TOOL_CALL] = "tool_call",
+        [EVENT_CITATION] = "citation",   [EVENT_USAGE] = "usage",
+        [EVENT_FINISH] = "finish",       [EVENT_ERROR] = "error",
     };
 
     return names[type];
@@ -22,6 +23,7 @@ bool grammar_allows(struct grammar *g, enum event_type next)
         break;
     case EVENT_REASONING:
     case EVENT_TOOL_CALL:
+    case EVENT_CITATION:
     case EVENT_DELTA: allowed = g->started && !g->counted; break;
     case EVENT_USAGE:
         allowed = g->started && !g->counted;

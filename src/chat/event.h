@@ -4,7 +4,7 @@
  * per client dialect) turns events into bytes. Neither knows the other, so N
  * providers and M dialects cost N + M.
  *
- *     START  ( DELTA | REASONING | TOOL_CALL )*  USAGE?  ( FINISH | ERROR )
+ *     START  ( DELTA | REASONING | TOOL_CALL | CITATION )*  USAGE?  ( FINISH | ERROR )
  *
  * A tool call comes in pieces: the first names it, every piece adds to its arguments, and
  * calls are numbered from 0 in the order in which they begin.
@@ -23,6 +23,7 @@ enum event_type {
     EVENT_DELTA,                              /* a piece of the answer          */
     EVENT_REASONING,                          /* a piece of the thoughts before it */
     EVENT_TOOL_CALL,                          /* a piece of a wish to use a tool */
+    EVENT_CITATION,                           /* a document the answer rests on */
     EVENT_USAGE,                              /* token counts                   */
     EVENT_FINISH,                             /* the last word, good            */
     EVENT_ERROR,                              /* the last word, bad             */
@@ -39,14 +40,27 @@ struct tool_piece {
     struct str id, name;                      /* with the first piece of a call */
 };
 
+struct citation {
+    struct str id, title, url, text;          /* whichever of them are known    */
+};
+
+/* What a provider that failed says about asking it again. */
+struct advice {
+    bool     not_again;                       /* the same call would fail again */
+    uint64_t after;                           /* ns to wait; 0: it did not say  */
+};
+
 struct event {
     enum event_type   type;
     struct str        text;                   /* DELTA, REASONING; TOOL_CALL: arguments;
+                                                 START: the provider's session, if it has any;
                                                  ERROR: the provider's own words, for the log */
     struct tool_piece tool;                   /* TOOL_CALL                      */
+    struct citation   citation;               /* CITATION                       */
     struct usage      usage;  /* USAGE                          */
     enum finish       finish; /* FINISH                         */
     enum fault        fault;  /* ERROR                          */
+    struct advice     advice; /* ERROR                          */
 };
 
 const char *event_name(enum event_type type);

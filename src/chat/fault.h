@@ -12,6 +12,7 @@ enum end { END_COMPLETE, END_STOPPED, END_INTERRUPTED, END_ERROR };
 #define FAULTS(X)                                                                                      \
     X(OVERLOADED,     overloaded,       503,  true,  ERROR,       "too many answers are being made at the moment")    \
     X(PROVIDER_BUSY,  provider_busy,    503,  true,  ERROR,       "every provider of this model is busy")             \
+    X(RESTING,        resting,          503,  true,  ERROR,       "the model service has failed repeatedly and is left alone for a moment") \
     X(UNREACHABLE,    unreachable,      502,  true,  ERROR,       "the model service could not be reached")           \
     X(CUT,            cut,              502,  true,  ERROR,       "the model service broke off its answer")           \
     X(GARBAGE,        garbage,          502,  true,  ERROR,       "the model service sent something unreadable")      \
@@ -21,6 +22,7 @@ enum end { END_COMPLETE, END_STOPPED, END_INTERRUPTED, END_ERROR };
     X(SERVICE_DENIED, service_denied,   502,  true,  ERROR,       "the model service did not let this service in")    \
     X(SERVICE_BUSY,   service_busy,     429,  true,  ERROR,       "the model service is asked too often at the moment") \
     X(NOT_ACCEPTED,   not_accepted,     400,  false, ERROR,       "the model service did not accept this question")   \
+    X(NOT_OFFERED,    not_offered,      400,  true,  ERROR,       "this model does not do what was asked")            \
     X(FILTERED,       filtered,         400,  false, ERROR,       "the model service's content filter refused this")  \
     X(TIMEOUT,        timeout,          504,  true,  ERROR,       "the answer took too long and was ended")           \
     X(ANSWER_TOO_BIG, answer_too_big,   502,  false, ERROR,       "the answer was larger than this service passes on") \

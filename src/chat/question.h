@@ -23,7 +23,11 @@ struct message {
                                                  and text are all there was  */
 };
 
+/* An answer to anything but a chat is one DELTA: the JSON that the client gets. */
+enum asked { ASKED_CHAT, ASKED_EMBEDDINGS };
+
 struct question {
+    enum asked      asked;
     struct arena    arena;                    /* owns all of it, and itself     */
     struct str      model;                    /* as the caller named it         */
     struct message *messages;

@@ -2,13 +2,17 @@
 
 uint64_t tally_add(struct tally *t, const struct event *ev, uint64_t now)
 {
-    uint64_t gap = now - (t->last ? t->last : t->asked);
+    const struct citation *c = &ev->citation;
+    uint64_t               gap = now - (t->last ? t->last : t->asked);
 
     if (!t->first)
         t->first = now;
     t->last = now;
     t->events++;
-    t->text_bytes += ev->type == EVENT_ERROR ? 0 : ev->text.n;
+    if (ev->type == EVENT_CITATION)
+        t->text_bytes += c->id.n + c->title.n + c->url.n + c->text.n;
+    else if (ev->type != EVENT_ERROR)
+        t->text_bytes += ev->text.n;
     if (ev->type == EVENT_USAGE)
         t->usage = ev->usage;
     return gap;

@@ -34,19 +34,23 @@ static void write_body(const struct provider *p, const struct question *q, struc
     buf_lit(out, "}");
 }
 
-static void write_fields(const struct provider *p, struct buf *out)
-{
-    if (p->settings->api_key.n)
-        buf_addf(out, "authorization: Bearer %s\r\n", p->settings->api_key.p);
-}
-
-static struct str path(const struct provider *p)
+static void write_fields(const struct provider *p, struct str key, struct buf *out)
 {
     (void)p;
-    return STR("/chat/completions");
+    if (key.n)
+        buf_addf(out, "authorization: Bearer %.*s\r\n", STR_ARG(key));
 }
 
-static const struct upstream_kind kind = { &openai_source, path, write_fields, write_body };
+static void write_path(const struct provider *p, const struct question *q, struct str model,
+                       struct buf *out)
+{
+    (void)p;
+    (void)q;
+    (void)model;
+    buf_lit(out, "/chat/completions");
+}
+
+static const struct upstream_kind kind = { &openai_source, write_path, write_fields, write_body };
 
 static struct call *start(struct provider *p, const struct question *q, struct str model,
                           struct outlet out)

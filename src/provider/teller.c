@@ -2,9 +2,11 @@
 
 #include "base/buf.h"
 
+#include <string.h>
+
 static void put(struct teller *t, struct event ev)
 {
-    struct event start = { .type = EVENT_START };
+    struct event start = { .type = EVENT_START, .text = { t->session, t->session_n } };
 
     if (t->ended)
         return;
@@ -14,6 +16,14 @@ static void put(struct teller *t, struct event ev)
     }
     t->ended = ev.type == EVENT_FINISH || ev.type == EVENT_ERROR;
     t->out.put(t->out.ctx, &ev);
+}
+
+void teller_session(struct teller *t, struct str id)
+{
+    if (t->session_n || id.n == 0 || id.n > TELLER_SESSION_MAX)
+        return;
+    memcpy(t->session, id.p, id.n);
+    t->session_n = id.n;
 }
 
 void teller_text(struct teller *t, struct str text)
@@ -31,6 +41,11 @@ void teller_reasoning(struct teller *t, struct str text)
 void teller_tool(struct teller *t, const struct tool_piece *piece, struct str arguments)
 {
     put(t, (struct event){ .type = EVENT_TOOL_CALL, .tool = *piece, .text = arguments });
+}
+
+void teller_citation(struct teller *t, const struct citation *citation)
+{
+    put(t, (struct event){ .type = EVENT_CITATION, .citation = *citation });
 }
 
 void teller_usage(struct teller *t, const struct usage *usage)
@@ -60,6 +75,11 @@ static void add_without(struct buf *out, struct str words, struct str secret)
     }
 }
 
+void teller_advise(struct teller *t, struct advice advice)
+{
+    t->advice = advice;
+}
+
 void teller_fail(struct teller *t, enum fault fault, struct str words)
 {
     struct buf plain = BUF(TELLER_WORDS_MAX);
@@ -67,6 +87,7 @@ void teller_fail(struct teller *t, enum fault fault, struct str words)
     if (t->ended)
         return;
     add_without(&plain, words, t->secret);
-    put(t, (struct event){ .type = EVENT_ERROR, .fault = fault, .text = buf_str(&plain) });
+    put(t, (struct event){
+               .type = EVENT_ERROR, .fault = fault, .text = buf_str(&plain), .advice = t->advice });
     buf_release(&plain);
 }

@@ -2,28 +2,39 @@
  *
  * Every source tells its answer through one of these, so that none of them has to think
  * of START, of usage that comes after the end, or of a second last word. What comes after
- * the last word is not said.
+ * the last word is not said. Some facts have to be known before they can be told with
+ * the right event: the session goes with START, the advice with ERROR.
  */
 #ifndef PROVIDER_TELLER_H
 #define PROVIDER_TELLER_H
 
 #include "chat/event.h"
 
+enum { TELLER_SESSION_MAX = 128 };
+
 struct teller {
     struct outlet out;
     struct str    secret;                     /* never to be repeated in words  */
     struct usage  usage;
+    struct advice advice;
+    char          session[TELLER_SESSION_MAX];
+    size_t        session_n;
     bool          started, has_usage, ended;
 };
+
+/* Before the first text; an id that is too long is none. */
+void teller_session(struct teller *t, struct str id);
 
 void teller_text(struct teller *t, struct str text);              /* empty: nothing */
 void teller_reasoning(struct teller *t, struct str text);
 void teller_tool(struct teller *t, const struct tool_piece *piece, struct str arguments);
+void teller_citation(struct teller *t, const struct citation *citation);
 void teller_usage(struct teller *t, const struct usage *usage);   /* the last one counts */
 void teller_finish(struct teller *t, enum finish how);
 
 /* The words are for the log: at most WORDS_MAX bytes of them, without the secret. */
 enum { TELLER_WORDS_MAX = 300 };
+void teller_advise(struct teller *t, struct advice advice);       /* before teller_fail */
 void teller_fail(struct teller *t, enum fault fault, struct str words);
 
 #endif

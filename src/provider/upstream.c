@@ -155,11 +155,12 @@ static struct buf write_request(const struct provider *p, const struct upstream_
     struct buf out = BUF(REQUEST_MAX_BYTES), body = BUF(REQUEST_MAX_BYTES);
 
     kind->write_body(p, q, model, &body);
-    buf_addf(&out, "POST %.*s%.*s HTTP/1.1\r\nhost: %.*s\r\n", STR_ARG(p->base.path),
-             STR_ARG(kind->path(p)), STR_ARG(p->base.authority));
+    buf_addf(&out, "POST %.*s", STR_ARG(p->base.path));
+    kind->write_path(p, q, model, &out);
+    buf_addf(&out, " HTTP/1.1\r\nhost: %.*s\r\n", STR_ARG(p->base.authority));
     buf_lit(&out, "content-type: application/json\r\naccept: text/event-stream\r\n"
                   "accept-encoding: identity\r\nuser-agent: runnel\r\n");
-    kind->write_fields(p, &out);
+    kind->write_fields(p, p->settings->api_key, &out);
     buf_addf(&out, "content-length: %zu\r\n\r\n", body.n);
     buf_add(&out, buf_str(&body));
     buf_release(&body);

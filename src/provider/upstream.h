@@ -13,8 +13,9 @@
 struct upstream_kind {
     const struct source_ops *source;
     /* Writes the path behind the base URL, the provider's own header fields and the body. */
-    struct str (*path)(const struct provider *p);
-    void (*write_fields)(const struct provider *p, struct buf *out);
+    void (*write_path)(const struct provider *p, const struct question *q, struct str model,
+                       struct buf *out);
+    void (*write_fields)(const struct provider *p, struct str key, struct buf *out);
     void (*write_body)(const struct provider *p, const struct question *q, struct str model,
                        struct buf *out);
 };

@@ -128,27 +128,53 @@ static void split_path(struct str s, struct http_target *out)
         out->query = s;
 }
 
-bool http_read_target(struct str target, struct http_target *out)
+/* What comes behind "scheme://". */
+static bool read_absolute(struct str rest, struct http_target *out)
 {
     size_t n = 0;
+
+    while (n < rest.n && rest.p[n] != '/' && rest.p[n] != '?')
+        n++;
+    out->authority = (struct str){ rest.p, n };
+    split_path(str_from(rest, n), out);
+    if (!out->path.n)
+        out->path = STR("/");
+    return http_is_host(out->authority) && is_target_text(out->path, false) &&
+           is_target_text(out->query, true);
+}
+
+static const struct scheme {
+    struct str name;
+    bool       is_secure, is_web_socket;
+} schemes[] = {
+    { STR_INIT("http://"), false, false },
+    { STR_INIT("https://"), true, false },
+    { STR_INIT("ws://"), false, true },
+    { STR_INIT("wss://"), true, true },
+};
+
+static const struct scheme *find_scheme(struct str url)
+{
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        size_t n = schemes[i].name.n;
+
+        if (url.n > n && str_eq_nocase((struct str){ url.p, n }, schemes[i].name))
+            return &schemes[i];
+    }
+    return NULL;
+}
+
+bool http_read_target(struct str target, struct http_target *out)
+{
+    const struct scheme *scheme;
 
     *out = (struct http_target){ 0 };
     if (target.n && (target.p[0] == '/' || str_eq(target, STR("*")))) {
         split_path(target, out);
         return is_target_text(out->path, false) && is_target_text(out->query, true);
     }
-    if (target.n < 8 || (!str_eq_nocase((struct str){ target.p, 7 }, STR("http://")) &&
-                         !str_eq_nocase((struct str){ target.p, 8 }, STR("https://"))))
-        return false;
-    target = str_from(target, target.p[4] == ':' ? 7 : 8);
-    while (n < target.n && target.p[n] != '/' && target.p[n] != '?')
-        n++;
-    out->authority = (struct str){ target.p, n };
-    split_path(str_from(target, n), out);
-    if (!out->path.n)
-        out->path = STR("/");
-    return http_is_host(out->authority) && is_target_text(out->path, false) &&
-           is_target_text(out->query, true);
+    scheme = find_scheme(target);
+    return scheme && !scheme->is_web_socket && read_absolute(str_from(target, scheme->name.n), out);
 }
 
 static bool split_authority(struct http_url *u)
@@ -170,13 +196,14 @@ static bool split_authority(struct http_url *u)
 
 bool http_read_url(struct str url, struct http_url *out)
 {
-    struct http_target target;
+    const struct scheme *scheme = find_scheme(url);
+    struct http_target   target = { .query = STR("") };
 
     *out = (struct http_url){ .port = 0 };
-    if (url.n == 0 || url.p[0] == '/' || !http_read_target(url, &target) || target.query.n)
+    if (!scheme || !read_absolute(str_from(url, scheme->name.n), &target) || target.query.n)
         return false;
     out->authority = target.authority;
-    out->is_secure = url.p[4] != ':';
+    out->is_secure = scheme->is_secure;
     out->path = target.path;
     while (out->path.n && out->path.p[out->path.n - 1] == '/')
         out->path.n--;

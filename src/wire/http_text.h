@@ -25,11 +25,12 @@ struct http_target {
 };
 bool http_read_target(struct str target, struct http_target *out);
 
-/* http://host[:port][/path], without query. The port defaults to the scheme's. */
+/* http://host[:port][/path], also https, ws and wss, without query. The port defaults to
+ * the scheme's. */
 struct http_url {
     struct str authority, host, path;         /* the path without a "/" at its end */
     uint16_t   port;
-    bool       is_secure;                     /* https                          */
+    bool       is_secure;                     /* https, wss                     */
 };
 bool http_read_url(struct str url, struct http_url *out);
 

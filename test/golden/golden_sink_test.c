@@ -5,6 +5,7 @@
  *   # about it            model "name"          ask usage          ask whole
  *   start                 delta "text"          think "text"       usage 3 2
  *   tool 0 ["id","name","arguments"]            tool 0 ["more arguments"]
+ *   cite ["id","title","url","text"]
  *   finish stop           error timeout         silence (the heartbeat's comment)
  *
  * and <case>.out holds the bytes that must come out. Texts are JSON strings. The id and
@@ -27,7 +28,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CASES_MAX = 200, CALLS_MAX = 8, FILE_MAX_BYTES = 1 << 20, OUT_MAX_BYTES = 1 << 20 };
+enum {
+    CASES_MAX = 200,
+    CALLS_MAX = 8,
+    CITATIONS_MAX = 8,
+    FILE_MAX_BYTES = 1 << 20,
+    OUT_MAX_BYTES = 1 << 20
+};
 
 static const char folder[] = "test/golden/sink/openai";
 
@@ -40,6 +47,8 @@ struct telling {
     struct buf           text, reasoning;     /* of an answer that is no stream */
     struct call          calls[CALLS_MAX];
     size_t               n_calls;
+    struct json_doc     *cited[CITATIONS_MAX];
+    size_t               n_cited;
     struct usage         usage;
     bool                 whole, usage_asked;
     bool                 begun;               /* the head of a stream is out    */
@@ -132,19 +141,35 @@ static void collect_tool(struct telling *t, const struct event *ev)
     buf_add(&c->arguments, ev->text);
 }
 
+static struct citation citation_of(const struct json_doc *doc)
+{
+    struct json_walk w = json_walk(json_root(doc));
+    struct citation  c = { .id = json_str(json_walk_next(&w)) };
+
+    c.title = json_str(json_walk_next(&w));
+    c.url = json_str(json_walk_next(&w));
+    c.text = json_str(json_walk_next(&w));
+    return c;
+}
+
 static void tell_answer(struct telling *t, enum finish finish)
 {
     struct whole_tool_call calls[CALLS_MAX];
+    struct citation        citations[CITATIONS_MAX];
     struct whole_answer    a = { .text = buf_str(&t->text),
                                  .reasoning = buf_str(&t->reasoning),
                                  .tool_calls = calls,
                                  .n_tool_calls = t->n_calls,
+                                 .citations = citations,
+                                 .n_citations = t->n_cited,
                                  .usage = t->usage,
                                  .finish = finish };
 
     for (size_t i = 0; i < t->n_calls; i++)
         calls[i] = (struct whole_tool_call){ buf_str(&t->calls[i].id), buf_str(&t->calls[i].name),
                                              buf_str(&t->calls[i].arguments) };
+    for (size_t i = 0; i < t->n_cited; i++)
+        citations[i] = citation_of(t->cited[i]);
     openai_dialect.write_whole(t->state, &a, &t->out);
 }
 
@@ -155,6 +180,7 @@ static void tell_whole(struct telling *t, const struct event *ev)
     case EVENT_DELTA: buf_add(&t->text, ev->text); return;
     case EVENT_REASONING: buf_add(&t->reasoning, ev->text); return;
     case EVENT_TOOL_CALL: collect_tool(t, ev); return;
+    case EVENT_CITATION: return;              /* tell_citation keeps it         */
     case EVENT_USAGE: t->usage = ev->usage; return;
     case EVENT_FINISH: tell_answer(t, ev->finish); return;
     case EVENT_ERROR: openai_dialect.write_fault(ev->fault, &t->out); return;
@@ -204,6 +230,18 @@ static void tell_tool(struct telling *t, struct str rest)
     ev.text = json_str(json_walk_next(&w));
     tell(t, ev);
     json_free(doc);
+}
+
+static void tell_citation(struct telling *t, struct str rest)
+{
+    const char      *why = NULL;
+    struct json_doc *doc = json_read(rest, &why);
+
+    if (json_count(json_root(doc)) != 4)
+        fail_msg("%.*s is not an array of four texts", STR_ARG(rest));
+    assert_true(t->n_cited < CITATIONS_MAX);
+    t->cited[t->n_cited++] = doc;
+    tell(t, (struct event){ .type = EVENT_CITATION, .citation = citation_of(doc) });
 }
 
 static void tell_usage(struct telling *t, struct str rest)
@@ -261,6 +299,8 @@ static void tell_line(struct telling *t, struct str line)
         tell_text(t, EVENT_REASONING, rest);
     else if (str_eq(word, STR("tool")))
         tell_tool(t, rest);
+    else if (str_eq(word, STR("cite")))
+        tell_citation(t, rest);
     else if (str_eq(word, STR("usage")))
         tell_usage(t, rest);
     else if (str_eq(word, STR("finish")))
@@ -321,6 +361,8 @@ static void golden(void **state)
     assert_true(t.grammar.ended);
     compare(buf_str(&t.out), buf_str(&want));
     mem_free(t.state);
+    for (size_t i = 0; i < t.n_cited; i++)
+        json_free(t.cited[i]);
     json_free(t.model_doc);
     buf_release(&t.out);
     buf_release(&t.text);

@@ -11,8 +11,8 @@ static const struct {
 } all[] = {
     { 'S', EVENT_START, "start" },         { 'D', EVENT_DELTA, "delta" },
     { 'R', EVENT_REASONING, "reasoning" }, { 'T', EVENT_TOOL_CALL, "tool_call" },
-    { 'U', EVENT_USAGE, "usage" },         { 'F', EVENT_FINISH, "finish" },
-    { 'E', EVENT_ERROR, "error" },
+    { 'C', EVENT_CITATION, "citation" },   { 'U', EVENT_USAGE, "usage" },
+    { 'F', EVENT_FINISH, "finish" },       { 'E', EVENT_ERROR, "error" },
 };
 
 /* All sequences of up to five events, against the grammar written as a regular
@@ -22,7 +22,7 @@ TEST(exactly_the_beginnings_of_lawful_answers_are_allowed)
     regex_t lawful;
     size_t  sequences = 1;
 
-    assert_int_equal(regcomp(&lawful, "^(E|S[DRT]*U?[FE]?)?$", REG_EXTENDED | REG_NOSUB), 0);
+    assert_int_equal(regcomp(&lawful, "^(E|S[DRTC]*U?[FE]?)?$", REG_EXTENDED | REG_NOSUB), 0);
     for (int n = 0; n <= 5; n++, sequences *= COUNT(all))
         for (size_t k = 0; k < sequences; k++) {
             struct grammar g = { 0 };
