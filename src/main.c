@@ -12,6 +12,7 @@
 #include "net/http_client.h"
 #include "net/loop.h"
 #include "net/stream.h"
+#include "net/ws_client.h"
 #include "provider/catalog.h"
 #include "turn/admit.h"
 #include "turn/turn.h"
@@ -50,6 +51,18 @@ static void use_settings(struct settings *s)
     offer_use(catalog_new(s));                /* last: it frees the settings before */
 }
 
+static struct settings *load(struct buf *mistakes)
+{
+    struct settings *s = settings_load(service.file, service.overrides, mistakes);
+
+    if (s)
+        catalog_find_mistakes(s, service.file, mistakes);
+    if (mistakes->n == 0)
+        return s;
+    settings_free(s);
+    return NULL;
+}
+
 static void tell_mistakes(const struct buf *mistakes)
 {
     struct str rest = buf_str(mistakes), line;
@@ -63,7 +76,7 @@ static void reload(int signal)
 {
     struct buf       mistakes = BUF(64 * 1024);
     struct str       listen = api_settings()->listen;
-    struct settings *s = settings_load(service.file, service.overrides, &mistakes);
+    struct settings *s = load(&mistakes);
 
     (void)signal;
     metric_add_labelled(METRIC_RELOADS, s ? "done" : "refused", "");
@@ -157,7 +170,7 @@ static void open_port(void)
 static struct settings *load_or_die(void)
 {
     struct buf       mistakes = BUF(64 * 1024);
-    struct settings *s = settings_load(service.file, service.overrides, &mistakes);
+    struct settings *s = load(&mistakes);
 
     if (s)
         return s;
@@ -177,9 +190,11 @@ static int serve(void)
     LOG(LOG_INFO, L_MSG("stopped"));
     log_flush();
     http_clients_close();
+    ws_clients_close();
     loop_close();
     resolve_forget_all();
     offer_withdraw();
+    tls_release();
     http_readers_release();
     streams_release();
     metrics_release();
@@ -189,7 +204,7 @@ static int serve(void)
 static int check(void)
 {
     struct buf       mistakes = BUF(64 * 1024);
-    struct settings *s = settings_load(service.file, service.overrides, &mistakes);
+    struct settings *s = load(&mistakes);
 
     if (s)
         printf("%s: ok\n", service.file ? service.file : "settings");
@@ -197,6 +212,7 @@ static int check(void)
         fprintf(stderr, "%.*s", STR_ARG(buf_str(&mistakes)));
     buf_release(&mistakes);
     settings_free(s);
+    tls_release();
     return s ? 0 : 1;
 }
 

@@ -32,3 +32,20 @@ void id_fill(char *out, size_t n)
     }
     out[n] = '\0';
 }
+
+void id_fill_bytes(void *out, size_t n)
+{
+    unsigned char *to = out;
+
+    while (n--)
+        *to++ = random_byte();
+}
+
+/* 32 random bits spread over n: off from even by less than n in four thousand million. */
+uint32_t id_pick(uint32_t n)
+{
+    uint32_t r;
+
+    id_fill_bytes(&r, sizeof r);
+    return (uint32_t)(((uint64_t)r * n) >> 32);
+}

@@ -1,10 +1,16 @@
-/* id.h - random identifiers. */
+/* id.h - random identifiers and random bytes, from the kernel. */
 #ifndef BASE_ID_H
 #define BASE_ID_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Writes n letters and digits (5.95 bits each) and a terminating NUL. */
 void id_fill(char *out, size_t n);
+
+void id_fill_bytes(void *out, size_t n);
+
+/* A number below `n`, each as likely. */
+uint32_t id_pick(uint32_t n);
 
 #endif

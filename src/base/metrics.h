@@ -23,6 +23,8 @@
       "Bytes read from clients and providers.")                                                             \
     X(SENT,            COUNTER,   "runnel_sent_bytes_total",        "",                       \
       "Bytes given to the kernel for clients and providers.")                                               \
+    X(TLS_HANDSHAKES,  COUNTER,   "runnel_tls_handshakes_total",    "result",                 \
+      "TLS handshakes with providers: full, resumed, failed.")                                \
     X(TURNS_RUNNING,   GAUGE,     "runnel_turns_running",           "",                       \
       "Turns that have a place now.")                                                         \
     X(TURNS_WAITING,   GAUGE,     "runnel_turns_waiting",           "",                       \

@@ -1,7 +1,8 @@
 /* http_client.c - peers and pools.
  *
- * A peer is one connection:  dialling -> asking -> idle -> asking ... -> closing.
- * A pool is an origin: its peers, and the fetches that wait for one. A fetch leaves its
+ * A peer is one connection:  reaching -> asking -> idle -> asking ... -> closing.
+ * A pool is a way to an origin: its peers, and the fetches that wait for one. It outlives
+ * them, because it remembers TLS sessions. A fetch leaves its
  * peer only by release(), which keeps the peer for the next or closes it.
  */
 #include "net/http_client.h"
@@ -12,21 +13,18 @@
 
 #include <assert.h>
 #include <llhttp.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { HEAD_MAX_BYTES = 64 * 1024, FIELDS_MAX = 200 };
+enum { HEAD_MAX_BYTES = 64 * 1024, FIELDS_MAX = 200, POOLS_MAX = 200 };
 
 struct http_pool {
     struct link               link;
-    char                     *host;
-    uint16_t                  port;
+    struct way                way;            /* with texts of its own          */
     struct http_client_limits limits;         /* of who asked last              */
     struct list               peers, idle, line;
 };
 
-enum peer_state { PEER_DIALLING, PEER_ASKING, PEER_IDLE, PEER_CLOSING };
+enum peer_state { PEER_REACHING, PEER_ASKING, PEER_IDLE, PEER_CLOSING };
 
 struct http_peer {
     struct link        link;                  /* in the pool's peers            */
@@ -34,7 +32,7 @@ struct http_peer {
     struct http_pool  *pool;
     enum peer_state    state;
     struct http_fetch *fetch;                 /* NULL: idle or closing          */
-    struct dial        dial;
+    struct reach       reach;
     struct stream      stream;
     struct deadline    idle_time;
     llhttp_t           parser;
@@ -44,19 +42,29 @@ struct http_peer {
 };
 
 static struct list pools = { .head = { &pools.head, &pools.head } };
+static bool        closing;                   /* the process ends               */
 
 static void serve_line(struct http_pool *p);
 static void assign(struct http_fetch *f, struct http_peer *peer);
 
 /* ---- peers end ------------------------------------------------------------------------- */
 
-static void pool_free_if_empty(struct http_pool *p)
+static bool pool_is_empty(const struct http_pool *p)
 {
-    if (p->peers.n || p->line.n)
-        return;
+    return p->peers.n == 0 && p->line.n == 0;
+}
+
+static void pool_free(struct http_pool *p)
+{
     list_take(&pools, &p->link);
-    mem_free(p->host);
+    way_release(&p->way);
     mem_free(p);
+}
+
+static void pool_free_if_late(struct http_pool *p)
+{
+    if (closing && pool_is_empty(p))
+        pool_free(p);
 }
 
 static void peer_free(struct http_peer *peer)
@@ -67,7 +75,7 @@ static void peer_free(struct http_peer *peer)
     http_fields_release(&peer->fields);
     mem_free(peer);
     serve_line(p);
-    pool_free_if_empty(p);
+    pool_free_if_late(p);
 }
 
 static void peer_close(struct http_peer *peer)
@@ -80,12 +88,12 @@ static void peer_close(struct http_peer *peer)
     deadline_disarm(&peer->idle_time);
     if (link_is_in(&peer->idle_link))
         list_take(&peer->pool->idle, &peer->idle_link);
-    if (was != PEER_DIALLING) {
+    if (was == PEER_REACHING)
+        reach_cancel(&peer->reach);
+    if (peer->stream.open)
         stream_close(&peer->stream);
-        return;
-    }
-    dial_cancel(&peer->dial);
-    peer_free(peer);
+    else
+        peer_free(peer);
 }
 
 static void idle_too_long(struct deadline *d)
@@ -119,10 +127,10 @@ static void release(struct http_fetch *f, bool keep)
     serve_line(p);
 }
 
-static void fetch_end(struct http_fetch *f, enum http_fetch_end how, int rc)
+static void fetch_end(struct http_fetch *f, enum http_fetch_end how, struct str why)
 {
     release(f, how == HTTP_FETCH_WHOLE && f->peer->keep);
-    f->ops->end(f, how, rc);
+    f->ops->end(f, how, why);
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -226,9 +234,9 @@ static void peer_got_bytes(struct http_peer *peer, struct str bytes)
     error = llhttp_execute(&peer->parser, bytes.p, bytes.n);
     if (peer->whole) {
         peer->keep = peer->keep && llhttp_get_error_pos(&peer->parser) == bytes.p + bytes.n;
-        fetch_end(f, HTTP_FETCH_WHOLE, 0);
+        fetch_end(f, HTTP_FETCH_WHOLE, STR(""));
     } else if (error != HPE_OK) {
-        fetch_end(f, HTTP_FETCH_GARBAGE, 0);
+        fetch_end(f, HTTP_FETCH_GARBAGE, str_of(llhttp_get_error_reason(&peer->parser)));
     } else {
         f->ops->flush(f);
     }
@@ -268,6 +276,7 @@ static bool repeat(struct http_peer *peer)
 static void peer_lost(struct http_peer *peer, bool orderly)
 {
     struct http_fetch *f = peer->fetch;
+    struct str         why = str_of(stream_why(&peer->stream));
 
     if (!f) {
         peer_close(peer);
@@ -278,9 +287,9 @@ static void peer_lost(struct http_peer *peer, bool orderly)
     if (orderly && f->answered)
         llhttp_finish(&peer->parser);         /* tells whether it may end like this */
     if (peer->whole)
-        fetch_end(f, HTTP_FETCH_CLOSED, 0);
+        fetch_end(f, HTTP_FETCH_CLOSED, STR(""));
     else
-        fetch_end(f, HTTP_FETCH_CUT, 0);
+        fetch_end(f, HTTP_FETCH_CUT, why);
 }
 
 static void on_stream(struct stream *s, enum stream_news news, struct str bytes)
@@ -297,20 +306,18 @@ static void on_stream(struct stream *s, enum stream_news news, struct str bytes)
         peer_lost(peer, news == STREAM_EOF);
 }
 
-static void on_dialled(struct dial *d, int fd, int rc)
+/* A failed climb may have left an open stream; then the peer goes with its last news. */
+static void on_reached(struct reach *r, bool good)
 {
-    struct http_peer *peer = LIST_OWNER(d, struct http_peer, dial);
+    struct http_peer *peer = LIST_OWNER(r, struct http_peer, reach);
+    char              why[REACH_WHY_MAX];
 
-    if (rc == 0) {
-        peer->state = PEER_ASKING;            /* from here on there is a stream to close */
-        rc = stream_open(&peer->stream, fd, on_stream);
-        if (rc != 0)
-            close(fd);
-    }
-    if (rc == 0)
+    if (good) {
         ask(peer);
-    else
-        fetch_end(peer->fetch, HTTP_FETCH_NO_CONNECTION, rc);
+        return;
+    }
+    memcpy(why, r->why, sizeof why);          /* the peer may go before the word is said */
+    fetch_end(peer->fetch, HTTP_FETCH_NO_CONNECTION, str_of(why));
 }
 
 static struct http_peer *peer_new(struct http_pool *p)
@@ -325,23 +332,39 @@ static struct http_peer *peer_new(struct http_pool *p)
 
 /* ---- pools ------------------------------------------------------------------------------------------ */
 
-static struct http_pool *find_pool(const struct http_origin *origin)
+static struct http_pool *pool_new(const struct way *way)
 {
-    struct http_pool *p;
+    struct http_pool *p = mem_new(sizeof *p);
 
-    LIST_EACH(&pools, k) {
-        p = LIST_OWNER(k, struct http_pool, link);
-        if (p->port == origin->port && str_eq_nocase(str_of(p->host), origin->host))
-            return p;
-    }
-    p = mem_new(sizeof *p);
-    p->host = mem_copy(origin->host.p, origin->host.n);
-    p->port = origin->port;
+    way_copy(&p->way, way);
     list_init(&p->peers);
     list_init(&p->idle);
     list_init(&p->line);
     list_push(&pools, &p->link);
     return p;
+}
+
+/* When there are many, the oldest that nobody uses makes room. */
+static void make_room(void)
+{
+    for (struct link *k = pools.head.next, *next; pools.n >= POOLS_MAX && k != &pools.head;
+         k = next) {
+        next = k->next;
+        if (pool_is_empty(LIST_OWNER(k, struct http_pool, link)))
+            pool_free(LIST_OWNER(k, struct http_pool, link));
+    }
+}
+
+static struct http_pool *find_pool(const struct way *way)
+{
+    LIST_EACH(&pools, k) {
+        struct http_pool *p = LIST_OWNER(k, struct http_pool, link);
+
+        if (way_eq(&p->way, way))
+            return p;
+    }
+    make_room();
+    return pool_new(way);
 }
 
 /* On a kept connection, or (NULL) on a fresh one. */
@@ -361,7 +384,7 @@ static void assign(struct http_fetch *f, struct http_peer *peer)
     if (peer->used)
         ask(peer);
     else
-        dial_start(&peer->dial, str_of(p->host), p->port, p->limits.connect_timeout, on_dialled);
+        reach_start(&peer->reach, &peer->stream, &p->way, on_stream, on_reached);
 }
 
 /* The one that was used last: the others may go when their time is up. */
@@ -386,20 +409,21 @@ static void tell_crowded(struct note *n)
 
     f->pool = NULL;
     buf_release(&f->request);
-    pool_free_if_empty(p);
-    f->ops->end(f, HTTP_FETCH_CROWDED, 0);
+    pool_free_if_late(p);
+    f->ops->end(f, HTTP_FETCH_CROWDED, STR(""));
 }
 
-void http_fetch_start(struct http_fetch *f, const struct http_fetch_ops *ops,
-                      const struct http_origin *origin, const struct http_client_limits *limits,
-                      struct buf request)
+void http_fetch_start(struct http_fetch *f, const struct http_fetch_ops *ops, const struct way *way,
+                      const struct http_client_limits *limits, struct buf request)
 {
-    struct http_pool *p = find_pool(origin);
+    struct http_pool *p = find_pool(way);
 
     *f = (struct http_fetch){
         .ops = ops, .request = request, .pool = p, .crowded.run = tell_crowded
     };
     p->limits = *limits;
+    p->way.connect_timeout = way->connect_timeout;
+    p->way.tls_timeout = way->tls_timeout;
     if (p->line.n >= limits->max_waiting && !p->idle.n && p->peers.n >= limits->max_open) {
         note_leave(&f->crowded);
         return;
@@ -437,20 +461,18 @@ void http_fetch_cancel(struct http_fetch *f)
     note_tear(&f->crowded);
     f->pool = NULL;
     buf_release(&f->request);
-    pool_free_if_empty(p);
-}
-
-const char *http_fetch_error(int rc)
-{
-    return uv_strerror(rc);
+    pool_free_if_late(p);
 }
 
 void http_clients_close(void)
 {
-    LIST_EACH(&pools, k) {
+    closing = true;
+    for (struct link *k = pools.head.next, *next; k != &pools.head; k = next) {
         struct http_pool *p = LIST_OWNER(k, struct http_pool, link);
 
+        next = k->next;
         while (p->idle.n)
             peer_close(LIST_OWNER(list_first(&p->idle), struct http_peer, idle_link));
+        pool_free_if_late(p);
     }
 }

@@ -9,30 +9,25 @@
  * and end comes exactly once, unless the fetch is cancelled. A kept connection that turns
  * out dead before one byte of an answer has come is replaced by a fresh one, once. There
  * are no redirects and no retries beyond that: an answer is an answer. Time limits on the
- * answer are the caller's, who knows what he waits for; the dial has its own.
+ * answer are the caller's, who knows what he waits for; the way has its own.
  */
 #ifndef NET_HTTP_CLIENT_H
 #define NET_HTTP_CLIENT_H
 
-#include "net/dial.h"
 #include "net/http_fields.h"
-
-struct http_origin {
-    struct str host;
-    uint16_t   port;
-};
+#include "net/reach.h"
 
 struct http_client_limits {
     uint64_t max_open;                        /* connections to one origin      */
     uint64_t max_idle;                        /* kept for the next              */
     uint64_t max_waiting;                     /* fetches in line                */
-    uint64_t idle_timeout, connect_timeout;   /* ns                             */
+    uint64_t idle_timeout;                    /* ns                             */
 };
 
 enum http_fetch_end {
     HTTP_FETCH_WHOLE,                         /* the answer is complete         */
     HTTP_FETCH_CLOSED,                        /* it ended with the connection, as it may */
-    HTTP_FETCH_NO_CONNECTION,                 /* `rc` says why                  */
+    HTTP_FETCH_NO_CONNECTION,
     HTTP_FETCH_CROWDED,                       /* no place, and none in line     */
     HTTP_FETCH_CUT,                           /* the connection was lost in the answer */
     HTTP_FETCH_GARBAGE,                       /* this is not HTTP               */
@@ -44,7 +39,8 @@ struct http_fetch_ops {
     void (*head)(struct http_fetch *f, int status, const struct http_fields *fields);
     void (*body)(struct http_fetch *f, struct str bytes);
     void (*flush)(struct http_fetch *f);
-    void (*end)(struct http_fetch *f, enum http_fetch_end how, int rc);
+    /* `why` is for the log; empty when there is nothing to say. */
+    void (*end)(struct http_fetch *f, enum http_fetch_end how, struct str why);
 };
 
 struct http_fetch {
@@ -60,16 +56,12 @@ struct http_fetch {
 };
 
 /* Takes the bytes in `request`. Nothing comes before this has returned. */
-void http_fetch_start(struct http_fetch *f, const struct http_fetch_ops *ops,
-                      const struct http_origin *origin, const struct http_client_limits *limits,
-                      struct buf request);
+void http_fetch_start(struct http_fetch *f, const struct http_fetch_ops *ops, const struct way *way,
+                      const struct http_client_limits *limits, struct buf request);
 void http_fetch_pause(struct http_fetch *f);  /* fine inside body and flush     */
 void http_fetch_resume(struct http_fetch *f);
 void http_fetch_cancel(struct http_fetch *f); /* fine inside flush, not inside body */
 
-/* What NO_CONNECTION's `rc` means, in words. */
-const char *http_fetch_error(int rc);
-
-void http_clients_close(void);                /* idle connections, at the end   */
+void http_clients_close(void);                /* idle connections and pools, at the end */
 
 #endif

@@ -304,6 +304,7 @@ static void on_stream(struct stream *stream, enum stream_news news, struct str b
     case STREAM_DATA: conn_got_bytes(c, bytes); return;
     case STREAM_EOF: conn_got_end(c); return;
     case STREAM_MOVED: conn_moved(c); return;
+    case STREAM_SECURED: return;              /* the proxy before us does TLS   */
     case STREAM_BROKEN: conn_close(c); return;
     case STREAM_CLOSED: conn_free(c); return;
     }

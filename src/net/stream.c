@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "net/loop.h"
+#include "net/stream_secure.h"
 
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -58,7 +59,9 @@ struct buf *stream_out(struct stream *s)
 
 size_t stream_queued(const struct stream *s)
 {
-    return s->out.n + (s->flight ? s->flight->bytes.n : 0);
+    size_t sealed = s->secure ? secure_wire((struct stream *)s)->n : 0;
+
+    return s->out.n + sealed + (s->flight ? s->flight->bytes.n : 0);
 }
 
 /* Grows with every byte that the kernel takes from us and with every byte that the peer
@@ -93,6 +96,14 @@ static void lend_buffer(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
     *buf = uv_buf_init(loop_read_buffer(), LOOP_READ_SIZE);
 }
 
+static void take(struct stream *s, struct str bytes)
+{
+    if (s->secure)
+        secure_take(s, bytes);
+    else
+        s->on(s, STREAM_DATA, bytes);
+}
+
 static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
 {
     struct stream *s = handle->data;
@@ -101,14 +112,17 @@ static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
         return;
     if (n > 0) {
         metric_add(METRIC_RECEIVED, n);
-        s->on(s, STREAM_DATA, (struct str){ buf->base, (size_t)n });
+        take(s, (struct str){ buf->base, (size_t)n });
         return;
     }
-    stream_read(s, false);
-    if (n == UV_EOF)
-        s->on(s, STREAM_EOF, STR(""));
-    else
+    s->reading = false;
+    stream_watch(s, false);
+    if (n != UV_EOF)
         note_leave(&s->broken);
+    else if (s->secure)
+        secure_eof(s);
+    else
+        s->on(s, STREAM_EOF, STR(""));
 }
 
 static void count_sent(struct stream *s, size_t n)
@@ -150,6 +164,9 @@ static void on_closed(uv_handle_t *handle)
 
     note_tear(&s->broken);
     buf_release(&s->out);
+    if (s->secure)
+        secure_free(s);
+    s->open = false;
     s->on(s, STREAM_CLOSED, STR(""));
 }
 
@@ -160,7 +177,8 @@ int stream_open(struct stream *s, int fd,
 {
     int rc;
 
-    *s = (struct stream){ .on = on, .out = BUF(OUT_LIMIT), .broken.run = tell_broken };
+    *s =
+        (struct stream){ .on = on, .out = BUF(OUT_LIMIT), .broken.run = tell_broken, .open = true };
     uv_tcp_init(loop_get(), &s->tcp);
     s->tcp.data = s;
     rc = uv_tcp_open(&s->tcp, fd);
@@ -171,27 +189,40 @@ int stream_open(struct stream *s, int fd,
     return 0;
 }
 
-void stream_read(struct stream *s, bool on)
+void stream_break(struct stream *s)
 {
-    if (on == s->reading || s->closing)
+    note_leave(&s->broken);
+}
+
+void stream_watch(struct stream *s, bool on)
+{
+    if (s->closing || s->watched == on)
         return;
-    s->reading = on;
+    s->watched = on;
     if (on && uv_read_start((uv_stream_t *)&s->tcp, lend_buffer, on_read) != 0)
         note_leave(&s->broken);
     else if (!on)
         uv_read_stop((uv_stream_t *)&s->tcp);
 }
 
+void stream_read(struct stream *s, bool on)
+{
+    if (on == s->reading || s->closing)
+        return;
+    s->reading = on;
+    stream_watch(s, on);
+}
+
 /* The kernel is full: libuv gets the bytes, and whatever is written meanwhile waits
  * in `out` until it is done. */
-static void send_later(struct stream *s)
+static void send_later(struct stream *s, struct buf *bytes)
 {
     struct flight *f = mem_new(sizeof *f);
-    uv_buf_t       piece = uv_buf_init(s->out.p, (unsigned)s->out.n);
+    uv_buf_t       piece = uv_buf_init(bytes->p, (unsigned)bytes->n);
 
     f->stream = s;
-    f->bytes = s->out;
-    s->out = BUF(OUT_LIMIT);
+    f->bytes = *bytes;
+    *bytes = BUF(OUT_LIMIT);
     s->flight = f;
     if (uv_write(&f->request, (uv_stream_t *)&s->tcp, &piece, 1, on_written) == 0)
         return;
@@ -201,30 +232,37 @@ static void send_later(struct stream *s)
     note_leave(&s->broken);
 }
 
-void stream_flush(struct stream *s)
+static void send_now(struct stream *s, struct buf *bytes)
 {
-    uv_buf_t piece = uv_buf_init(s->out.p, (unsigned)s->out.n);
-    int      n;
+    uv_buf_t piece = uv_buf_init(bytes->p, (unsigned)bytes->n);
+    int      n = uv_try_write((uv_stream_t *)&s->tcp, &piece, 1);
 
-    if (s->closing || s->flight || s->out.n == 0)
-        return;
-    if (s->out.over) {
-        note_leave(&s->broken);
-        return;
-    }
-    n = uv_try_write((uv_stream_t *)&s->tcp, &piece, 1);
     if (n < 0 && n != UV_EAGAIN) {
-        buf_clear(&s->out);
+        buf_clear(bytes);
         note_leave(&s->broken);
         return;
     }
     if (n > 0) {
         count_sent(s, (size_t)n);
-        buf_drop_front(&s->out, (size_t)n);
+        buf_drop_front(bytes, (size_t)n);
     }
-    if (s->out.n)
-        send_later(s);
+    if (bytes->n)
+        send_later(s, bytes);
     else
+        give_memory_back(bytes);
+}
+
+void stream_flush(struct stream *s)
+{
+    struct buf *bytes = s->secure ? secure_wire(s) : &s->out;
+
+    if (s->closing || s->flight || stream_queued(s) == 0)
+        return;
+    if (s->out.over || bytes->over || (s->secure && !secure_seal(s)))
+        note_leave(&s->broken);
+    else if (bytes->n)
+        send_now(s, bytes);
+    if (s->secure && s->out.n == 0)
         give_memory_back(&s->out);
 }
 
@@ -251,6 +289,8 @@ void stream_close(struct stream *s)
 {
     if (s->closing)
         return;
+    if (s->secure)
+        secure_say_goodbye(s);
     s->closing = true;
     uv_close((uv_handle_t *)&s->tcp, on_closed);
 }

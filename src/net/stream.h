@@ -5,6 +5,10 @@
  * once; what the kernel does not take is kept and follows when it can. Output memory
  * is borrowed while there is something to write, so an idle stream holds none.
  *
+ * stream_secure() puts TLS around it: SECURED comes when the handshake is over, and from
+ * then on all of the above holds for the bytes inside. There EOF is the peer's goodbye;
+ * a connection that ends without one is BROKEN, for its last bytes may be missing.
+ *
  * News comes to one callback, always from the loop and never from inside a call into
  * this module: a write that fails inside stream_flush() is told later, as BROKEN.
  * After EOF or BROKEN the owner calls stream_close(); CLOSED is the last news, and
@@ -21,24 +25,35 @@
 enum stream_news {
     STREAM_DATA,                              /* `bytes` came                   */
     STREAM_EOF,                               /* the peer will send no more     */
+    STREAM_SECURED,                           /* the handshake is over          */
     STREAM_MOVED,                             /* the kernel took queued bytes   */
     STREAM_BROKEN,                            /* the connection is lost         */
     STREAM_CLOSED
 };
 
+struct tls;
+
 struct stream {
     uv_tcp_t tcp;
     void (*on)(struct stream *s, enum stream_news news, struct str bytes);
-    struct buf     out;    /* not yet tried                  */
+    void          *user;                      /* the owner's                    */
+    struct buf     out;                       /* not yet tried                  */
     struct flight *flight;                    /* given to libuv                 */
+    struct secure *secure;                    /* NULL: plain                    */
     struct note    broken;
     uint64_t       handed;                    /* bytes given to the kernel by whole writes */
-    bool           reading, shut_wanted, closing;
+    bool           open, watched, reading, shut_wanted, closing;
 };
 
 /* Takes the socket `fd`. */
 int stream_open(struct stream *s, int fd,
                 void (*on)(struct stream *s, enum stream_news news, struct str bytes));
+
+/* Takes the session; it reads on by itself until the handshake is over. */
+void stream_secure(struct stream *s, struct tls *tls);
+
+/* Why it is BROKEN, if that is TLS's doing; else empty. */
+const char *stream_why(const struct stream *s);
 
 void stream_read(struct stream *s, bool on);
 

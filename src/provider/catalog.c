@@ -2,20 +2,108 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "wire/base64.h"
+
+#include <stdio.h>
+#include <string.h>
 
 static const struct provider_ops *const kinds[] = {
     [PROVIDER_ECHO] = &echo_provider, [PROVIDER_OPENAI] = &openai_provider
 };
 
+/* ---- the way to a provider ----------------------------------------------------------- */
+
+/* http://[user:password@]host:port */
+static bool read_proxy(struct str url, struct arena *a, struct way *w)
+{
+    struct http_url proxy;
+    struct str      rest = str_from(url, STR("http://").n), user = { NULL, 0 };
+    const char     *at = memrchr(rest.p, '@', rest.n);
+    struct buf      plain = BUF(4096), code = BUF(8192);
+
+    if (at) {
+        user = (struct str){ rest.p, (size_t)(at - rest.p) };
+        rest = str_from(rest, user.n + 1);
+    }
+    buf_lit(&plain, "http://");
+    buf_add(&plain, rest);
+    base64_encode(user, &code);
+    w->proxy_credentials = arena_str(a, buf_str(&code));
+    url = arena_str(a, buf_str(&plain));
+    buf_release(&plain);
+    buf_release(&code);
+    if (!http_read_url(url, &proxy) || proxy.path.n)
+        return false;
+    w->proxy_host = proxy.host;
+    w->proxy_port = proxy.port;
+    return true;
+}
+
+/* NULL, or what is wrong with these settings; `key` is then the one to mend. */
+static const char *make_way(struct provider *p, struct arena *a, const char **key)
+{
+    static char                     why[TLS_WHY_MAX];
+    const struct provider_settings *s = p->settings;
+    struct way                     *w = &p->way;
+
+    if (s->kind == PROVIDER_ECHO)
+        return NULL;
+    *key = "base_url";
+    if (!http_read_url(s->base_url, &p->base))
+        return "this address cannot be read";
+    *w = (struct way){ .host = p->base.host,
+                       .port = p->base.port,
+                       .is_secure = p->base.is_secure,
+                       .connect_timeout = s->connect_timeout,
+                       .tls_timeout = s->tls_timeout };
+    *key = "proxy";
+    if (s->proxy.n && !read_proxy(s->proxy, a, w))
+        return "this address cannot be read";
+    *key = "ca_file";
+    if (w->is_secure && !(w->trust = tls_trust_hold(s->ca_file, why)))
+        return why;
+    w->memory = w->is_secure ? tls_memory_new() : NULL;
+    return NULL;
+}
+
+static void forget_way(struct provider *p)
+{
+    tls_trust_drop(p->way.trust);
+    tls_memory_drop(p->way.memory);
+}
+
+void catalog_find_mistakes(const struct settings *s, const char *file, struct buf *mistakes)
+{
+    const struct provider_settings *ps = s->providers.items;
+    struct arena                    arena = { NULL };
+    struct conf_load                load = { .file = file, .mistakes = mistakes };
+    char                            key[80];
+
+    for (size_t i = 0; i < s->providers.n; i++) {
+        struct provider p = { .settings = &ps[i] };
+        const char     *member, *why = make_way(&p, &arena, &member);
+
+        if (why) {
+            snprintf(key, sizeof key, "providers[%zu].%s", i, member);
+            conf_mistake(&load, ps[i].line, key, "%s", why);
+        }
+        forget_way(&p);
+    }
+    arena_release(&arena);
+}
+
+/* ---- a generation ---------------------------------------------------------------------- */
+
 static void make_providers(struct catalog *c)
 {
     const struct provider_settings *ps = c->settings->providers.items;
-    size_t                          n = c->settings->providers.n;
+    const char                     *key;
 
-    c->providers = arena_new(&c->arena, n * sizeof *c->providers);
-    for (size_t i = 0; i < n; i++) {
+    c->n_providers = c->settings->providers.n;
+    c->providers = arena_new(&c->arena, c->n_providers * sizeof *c->providers);
+    for (size_t i = 0; i < c->n_providers; i++) {
         c->providers[i] = (struct provider){ .ops = kinds[ps[i].kind], .settings = &ps[i] };
-        http_read_url(ps[i].base_url, &c->providers[i].base);
+        make_way(&c->providers[i], &c->arena, &key);
     }
 }
 
@@ -67,6 +155,8 @@ void catalog_drop(struct catalog *c)
 {
     if (--c->owners)
         return;
+    for (size_t i = 0; i < c->n_providers; i++)
+        forget_way(&c->providers[i]);
     arena_release(&c->arena);
     settings_free(c->settings);
     mem_free(c);

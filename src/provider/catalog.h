@@ -24,11 +24,15 @@ struct catalog {
     struct settings *settings;                /* owned                          */
     struct arena     arena;
     struct provider *providers;
+    size_t           n_providers;
     struct model    *models;
     size_t           n_models;
     int64_t          created;                 /* wall seconds                   */
     size_t           owners;
 };
+
+/* What settings.c cannot see: whether addresses can be read and certificates are there. */
+void catalog_find_mistakes(const struct settings *s, const char *file, struct buf *mistakes);
 
 struct catalog     *catalog_new(struct settings *s);  /* takes the settings; one owner */
 struct catalog     *catalog_retain(struct catalog *c);

@@ -16,6 +16,7 @@
 #include "base/settings.h"
 #include "chat/event.h"
 #include "chat/question.h"
+#include "net/reach.h"
 #include "wire/http_text.h"
 
 struct call;                                  /* each kind has its own          */
@@ -32,6 +33,7 @@ struct provider_ops {
 struct provider {
     const struct provider_ops      *ops;
     struct http_url                 base;     /* of its base_url                */
+    struct way                      way;      /* its texts are the settings'    */
     const struct provider_settings *settings;
     uint64_t                        running;  /* calls that are not gone        */
 };

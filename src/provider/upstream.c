@@ -120,7 +120,7 @@ static void tell_answer(struct call *c)
     c->kind->source->end(c->source, false);
 }
 
-static void on_end(struct http_fetch *f, enum http_fetch_end how, int rc)
+static void on_end(struct http_fetch *f, enum http_fetch_end how, struct str why)
 {
     struct call *c = LIST_OWNER(f, struct call, fetch);
 
@@ -130,11 +130,9 @@ static void on_end(struct http_fetch *f, enum http_fetch_end how, int rc)
     case HTTP_FETCH_CUT:
         if (c->is_stream)
             c->kind->source->end(c->source, true);
-        teller_fail(&c->teller, FAULT_CUT, STR("the connection was lost"));
+        teller_fail(&c->teller, FAULT_CUT, why.n ? why : STR("the connection was lost"));
         break;
-    case HTTP_FETCH_NO_CONNECTION:
-        teller_fail(&c->teller, FAULT_UNREACHABLE, str_of(http_fetch_error(rc)));
-        break;
+    case HTTP_FETCH_NO_CONNECTION: teller_fail(&c->teller, FAULT_UNREACHABLE, why); break;
     case HTTP_FETCH_CROWDED:
         teller_fail(&c->teller, FAULT_PROVIDER_BUSY, STR("too many calls wait for a connection"));
         break;
@@ -174,8 +172,7 @@ struct call *upstream_start(struct provider *p, const struct upstream_kind *kind
     struct http_client_limits       limits = { .max_open = s->max_connections,
                                                .max_idle = s->max_connections,
                                                .max_waiting = s->max_connections,
-                                               .idle_timeout = s->keep_timeout,
-                                               .connect_timeout = s->connect_timeout };
+                                               .idle_timeout = s->keep_timeout };
     struct call                    *c = mem_new(sizeof *c);
 
     c->provider = p;
@@ -186,8 +183,7 @@ struct call *upstream_start(struct provider *p, const struct upstream_kind *kind
     c->patience.run = out_of_patience;
     deadline_arm(&c->patience, clock_now() + s->first_timeout);
     p->running++;
-    http_fetch_start(&c->fetch, &fetch_ops, &(struct http_origin){ p->base.host, p->base.port },
-                     &limits, write_request(p, kind, q, model));
+    http_fetch_start(&c->fetch, &fetch_ops, &p->way, &limits, write_request(p, kind, q, model));
     return c;
 }
 
