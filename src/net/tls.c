@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { TICKETS_PER_READ = 16 };
+enum { MESSAGES_PER_READ = 64 };             /* tickets and the like           */
 
 struct tls_trust {
     struct link        link;
@@ -36,6 +36,7 @@ struct tls {
     struct tls_memory  *memory;
     struct str         *in;                   /* of the call that is running    */
     struct buf         *out;
+    bool                starved;              /* it asked for bytes that are not there */
     bool                verified;             /* the peer showed a certificate  */
     int                 rc;
 };
@@ -207,9 +208,11 @@ static void remember(struct tls *t)
 
 static int take_bytes(void *ctx, unsigned char *to, size_t n)
 {
-    struct str *in = ((struct tls *)ctx)->in;
+    struct tls *t = ctx;
+    struct str *in = t->in;
 
-    if (in->n == 0)
+    t->starved = in->n == 0;
+    if (t->starved)
         return MBEDTLS_ERR_SSL_WANT_READ;
     n = n < in->n ? n : in->n;
     memcpy(to, in->p, n);
@@ -279,7 +282,7 @@ enum tls_result tls_handshake(struct tls *t, struct str *in, struct buf *out)
         int rc = mbedtls_ssl_handshake_step(&t->ssl);
 
         if (rc == MBEDTLS_ERR_SSL_WANT_READ)
-            return TLS_HUNGRY;
+            return t->starved ? TLS_HUNGRY : TLS_WORKING;
         if (rc != 0)
             return broken(t, rc);
     }
@@ -302,17 +305,20 @@ enum tls_result tls_read(struct tls *t, struct str *in, struct buf *out, char *p
 
     t->in = in;
     t->out = out;
-    for (int tickets = 0; tickets < TICKETS_PER_READ; tickets++) {
+    /* mbedTLS wants to be called again after each message that is its own affair. */
+    for (int messages = 0; messages < MESSAGES_PER_READ; messages++) {
+        t->starved = false;
         rc = mbedtls_ssl_read(&t->ssl, (unsigned char *)plain, room);
-        if (rc != MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+        if (rc == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+            remember(t);
+        else if (rc != MBEDTLS_ERR_SSL_WANT_READ || t->starved)
             break;
-        remember(t);
     }
     if (rc > 0) {
         *n = (size_t)rc;
         return TLS_DONE;
     }
-    if (rc == MBEDTLS_ERR_SSL_WANT_READ)
+    if (rc == MBEDTLS_ERR_SSL_WANT_READ && t->starved)
         return TLS_HUNGRY;
     if (rc == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
         return TLS_CLOSED;
