@@ -40,6 +40,10 @@ bool http_decode(struct str s, struct arena *a, struct str *out);
 /* One response header field value: visible ASCII and spaces only. */
 bool http_is_plain_value(struct str s);
 
+/* "Sun, 06 Nov 1994 08:49:37 GMT", the one form of date that is sent today; in seconds
+ * since 1970. */
+bool http_read_date(struct str s, int64_t *seconds);
+
 const char *http_reason(int status);
 
 #endif
