@@ -9,6 +9,9 @@
 
 #include "provider/teller.h"
 
+struct json;
+struct json_doc;
+struct json_walk;
 struct source;
 
 struct source_ops {
@@ -23,12 +26,29 @@ extern const struct source_ops openai_source;
 
 enum { SOURCE_EVENT_MAX_BYTES = 4 << 20 };
 
+/* One document of an answer. NULL when it is none; that has then been told. */
+struct json_doc *source_read(struct teller *t, struct str text);
+
 /* What an HTTP status that is no success means. */
 enum fault source_fault_of_status(int status);
 
+/* The same of an error object in the dialects of OpenAI and Anthropic: by its code, which
+ * is a number here and a word there, or by its type. */
+enum fault source_fault_of_error(const struct json *error);
+
 /* The provider's own words in the body of an error: the message of whatever shape it has,
  * or the beginning of the body. Borrowed from the document or the body. */
-struct json;
 struct str source_error_words(const struct json *body);
+
+/* A provider's word for why it stopped; one that nobody knows is a plain end. */
+enum finish source_finish(struct str word, bool has_calls);
+
+/* A count: a whole number that may be written as text; 0 if it is none. */
+uint64_t source_number(const struct json *v);
+
+void source_usage(struct teller *t, uint64_t prompt, uint64_t completion);    /* 0 and 0: none */
+
+/* The items of an array; a single object stands for an array of one. */
+struct json_walk source_items(const struct json *v);
 
 #endif
