@@ -2,6 +2,8 @@
 
 #include "base/json.h"
 
+enum { ARGUMENTS_MAX_BYTES = 16 << 20 };
+
 struct json_doc *source_read(struct teller *t, struct str text)
 {
     const char      *why;
@@ -9,6 +11,16 @@ struct json_doc *source_read(struct teller *t, struct str text)
 
     if (!doc)
         teller_fail(t, FAULT_GARBAGE, str_of(why));
+    return doc;
+}
+
+struct json_doc *source_read_rest(struct teller *t, struct str text)
+{
+    const char      *why;
+    struct json_doc *doc = json_read_patiently(text, &why);
+
+    if (!doc)
+        teller_fail(t, FAULT_CUT, STR("the stream ended within an event"));
     return doc;
 }
 
@@ -120,6 +132,29 @@ void source_usage(struct teller *t, uint64_t prompt, uint64_t completion)
 {
     if (prompt || completion)
         teller_usage(t, &(struct usage){ prompt, completion });
+}
+
+void source_call(struct teller *t, uint64_t *n_calls, const struct tool_piece *call,
+                 const struct json *arguments)
+{
+    struct tool_piece piece = *call;
+    struct buf        text = BUF(ARGUMENTS_MAX_BYTES), id = BUF(32);
+
+    if (!call->name.n)
+        return;
+    if (json_type(arguments) == JSON_OBJECT)
+        json_add_value(&text, arguments);
+    else
+        buf_add(&text, json_str(arguments));
+    if (!text.n)
+        buf_lit(&text, "{}");
+    buf_lit(&id, "call_");
+    buf_add_u64(&id, *n_calls);
+    piece.id = call->id.n ? call->id : buf_str(&id);
+    piece.index = (*n_calls)++;
+    teller_tool(t, &piece, buf_str(&text));
+    buf_release(&text);
+    buf_release(&id);
 }
 
 struct json_walk source_items(const struct json *v)
