@@ -1,0 +1,13 @@
+/* base64.h - RFC 4648, section 4: the standard alphabet, padded. No I/O. */
+#ifndef WIRE_BASE64_H
+#define WIRE_BASE64_H
+
+#include "base/buf.h"
+
+void base64_encode(struct str bytes, struct buf *out);
+
+/* False, and then nothing is added, unless `text` is what the encoder writes: padded, without
+ * blanks, and no bits behind the last byte. */
+bool base64_decode(struct str text, struct buf *out);
+
+#endif
