@@ -36,6 +36,7 @@ struct provider {
     uint64_t                        running;  /* calls that are not gone        */
 };
 
-extern const struct provider_ops echo_provider, openai_provider;
+extern const struct provider_ops echo_provider, openai_provider, dashscope_provider,
+    anthropic_provider, ollama_provider, spark_provider;
 
 #endif

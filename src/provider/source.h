@@ -20,6 +20,7 @@ struct source_ops {
 };
 
 extern const struct source_ops openai_source;
+extern const struct source_ops dashscope_source, spark_source, anthropic_source, ollama_source;
 
 enum { SOURCE_EVENT_MAX_BYTES = 4 << 20 };
 
