@@ -54,9 +54,9 @@ uint64_t options_max_tokens(const struct options *o, const struct question *q)
 
 const struct json *options_tools(const struct options *o)
 {
-    const struct json *tools = options_get(o, "tools");
+    const struct json *tools = json_get(options_client(o), "tools");
 
-    return tools ? tools : options_get(o, "functions");
+    return tools ? tools : json_get(options_client(o), "functions");
 }
 
 const struct json *tool_function(const struct json *tool)
@@ -70,11 +70,11 @@ const struct json *tool_function(const struct json *tool)
 
 enum tool_choice options_tool_choice(const struct options *o, struct str *name)
 {
-    const struct json *choice = options_get(o, "tool_choice");
+    const struct json *choice = json_get(options_client(o), "tool_choice");
     struct str         word;
 
     if (!choice)
-        choice = options_get(o, "function_call");
+        choice = json_get(options_client(o), "function_call");
     if (!choice)
         return TOOLS_UNSAID;
     word = json_str(choice);
@@ -172,6 +172,19 @@ void members_add_clamped(struct members *m, const char *name, const struct json 
         buf_addf(m->out, "%g", d < low ? low : high);
     else
         json_add_value(m->out, v);
+}
+
+void members_add_list(struct members *m, const char *name, const struct json *v)
+{
+    bool is_text = json_type(v) == JSON_STRING;
+
+    if (!v || !members_add_name(m, name))
+        return;
+    if (is_text)
+        buf_lit(m->out, "[");
+    json_add_value(m->out, v);
+    if (is_text)
+        buf_lit(m->out, "]");
 }
 
 void members_add_tools(struct members *m, const char *name, const struct options *o)

@@ -1,5 +1,5 @@
 /* options.h - what goes into a request beside the messages: what the client asked for, in
- * OpenAI's words, and what the provider's settings add to every request.
+ * OpenAI's words, and what the provider's settings add to every request, in the provider's.
  *
  * The client's own member of the same name wins. Values live until options_close().
  * A struct members is a JSON object that is being written; no name comes twice in it, the
@@ -20,7 +20,7 @@ void           options_close(struct options *o);
 
 const struct json *options_client(const struct options *o); /* the objects themselves */
 const struct json *options_extra(const struct options *o);
-const struct json *options_get(const struct options *o, const char *name);
+const struct json *options_get(const struct options *o, const char *name); /* of either */
 
 /* How long the answer may be: the client's limit, else the settings', else 0. */
 uint64_t options_max_tokens(const struct options *o, const struct question *q);
@@ -59,6 +59,7 @@ void members_add_str(struct members *m, const char *name, struct str s);
 void members_add_u64(struct members *m, const char *name, uint64_t v);
 void members_add_clamped(struct members *m, const char *name, const struct json *v, double low,
                          double high);        /* nothing unless v is a number   */
+void members_add_list(struct members *m, const char *name, const struct json *v); /* a text: [it] */
 void members_add_tools(struct members *m, const char *name, const struct options *o);
 
 /* Those of `object` that are not in it yet; at most twice. */

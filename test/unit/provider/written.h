@@ -7,6 +7,11 @@
 #include "api/openai_question.h"
 #include "provider/upstream.h"
 
+/* Nobody reads answers here. */
+const struct source_ops dashscope_source __attribute__((weak));
+const struct source_ops anthropic_source __attribute__((weak));
+const struct source_ops ollama_source __attribute__((weak));
+
 /* The body of a client's request, without its first "{" and its model. */
 static inline struct question *written_question(const char *members)
 {
