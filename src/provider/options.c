@@ -133,12 +133,17 @@ static void write_name(struct members *m, struct str name)
     buf_lit(m->out, ":");
 }
 
+void members_skip(struct members *m, const char *name)
+{
+    assert(m->n < MEMBERS_MAX);               /* all of these names are ours    */
+    m->names[m->n++] = name;
+}
+
 bool members_add_name(struct members *m, const char *name)
 {
     if (is_there(m, str_of(name)))
         return false;
-    assert(m->n < MEMBERS_MAX);               /* all of these names are ours    */
-    m->names[m->n++] = name;
+    members_skip(m, name);
     write_name(m, str_of(name));
     return true;
 }

@@ -54,6 +54,9 @@ void           members_close(struct members *m);
 /* The value is for the caller to write; false: there is one by that name. */
 bool members_add_name(struct members *m, const char *name);
 
+/* As if it were there: it stands elsewhere. */
+void members_skip(struct members *m, const char *name);
+
 void members_add(struct members *m, const char *name, const struct json *v); /* NULL: nothing */
 void members_add_str(struct members *m, const char *name, struct str s);
 void members_add_u64(struct members *m, const char *name, uint64_t v);
