@@ -185,22 +185,6 @@ static void write_system(const struct question *q, struct members *m)
 
 /* ---- tools ---------------------------------------------------------------------------- */
 
-static void write_tool(struct buf *out, const struct json *function)
-{
-    struct members     m = members_open(out), schema;
-    const struct json *parameters = json_get(function, "parameters");
-
-    members_add(&m, "name", json_get(function, "name"));
-    members_add(&m, "description", json_get(function, "description"));
-    members_add_name(&m, "input_schema");
-    schema = members_open(out);
-    if (!json_get(parameters, "type"))
-        members_add_str(&schema, "type", STR("object"));
-    members_add_rest(&schema, parameters);
-    members_close(&schema);
-    members_close(&m);
-}
-
 /* A tool that is no function is one of the service's own. */
 static void write_tools(const struct options *o, struct members *m)
 {
@@ -211,7 +195,7 @@ static void write_tools(const struct options *o, struct members *m)
     for (bool first = true; (tool = json_walk_next(&w)); first = false) {
         buf_add(m->out, first ? STR("[") : STR(","));
         if (tool_function(tool))
-            write_tool(m->out, tool_function(tool));
+            tool_write_function(tool_function(tool), "input_schema", m->out);
         else
             json_add_value(m->out, tool);
     }

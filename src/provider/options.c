@@ -226,3 +226,19 @@ void members_add_rest(struct members *m, const struct json *object)
     assert(m->n_copied < sizeof m->copied / sizeof *m->copied);
     m->copied[m->n_copied++] = object;
 }
+
+void tool_write_function(const struct json *function, const char *schema, struct buf *out)
+{
+    struct members     m = members_open(out), inner;
+    const struct json *parameters = json_get(function, "parameters");
+
+    members_add(&m, "name", json_get(function, "name"));
+    members_add(&m, "description", json_get(function, "description"));
+    members_add_name(&m, schema);
+    inner = members_open(out);
+    if (!json_get(parameters, "type"))
+        members_add_str(&inner, "type", STR("object"));
+    members_add_rest(&inner, parameters);
+    members_close(&inner);
+    members_close(&m);
+}

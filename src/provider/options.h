@@ -30,6 +30,9 @@ uint64_t options_max_tokens(const struct options *o, const struct question *q);
 const struct json *options_tools(const struct options *o);
 const struct json *tool_function(const struct json *tool);  /* NULL: it is something else */
 
+/* As {name, description, schema}; for some services a schema must say that it is an object's. */
+void tool_write_function(const struct json *function, const char *schema, struct buf *out);
+
 enum tool_choice { TOOLS_UNSAID, TOOLS_NONE, TOOLS_AUTO, TOOLS_REQUIRED, TOOLS_NAMED, TOOLS_OTHER };
 
 /* TOOLS_NAMED: the function is in `name`. */
