@@ -47,6 +47,7 @@ struct provider {
     size_t                          n_keys, next_key;
 };
 
-extern const struct provider_ops echo_provider, openai_provider;
+extern const struct provider_ops echo_provider, openai_provider, dashscope_provider,
+    anthropic_provider, ollama_provider, spark_provider;
 
 #endif

@@ -230,6 +230,32 @@ bool http_decode(struct str s, struct arena *a, struct str *out)
     return utf8_is_valid(*out);
 }
 
+static void encode(struct str s, char space, struct buf *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (c == ' ' && space)
+            buf_add_char(out, space);
+        else if (is_alnum(c) || (c && strchr("-._~", c)))
+            buf_add_char(out, (char)c);
+        else
+            buf_add(out, (struct str){ (char[]){ '%', digits[c >> 4], digits[c & 15] }, 3 });
+    }
+}
+
+void http_encode(struct str s, struct buf *out)
+{
+    encode(s, 0, out);
+}
+
+void http_encode_query(struct str s, struct buf *out)
+{
+    encode(s, '+', out);
+}
+
 bool http_is_plain_value(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
