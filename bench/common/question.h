@@ -1,0 +1,28 @@
+/* question.h - the words of one stream, which nobody has to store to compare with.
+ *
+ * The question of stream `number` is `words` words of three letters (with its space
+ * about as long as a model's token is on average). Word i is
+ * (number * 7919 + i) written in base 26, so no word repeats within a stream,
+ * two streams differ at every place, and a word that comes out of order tells
+ * which one it is.
+ */
+#ifndef COMMON_QUESTION_H
+#define COMMON_QUESTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct question {
+    uint32_t number, words;
+};
+
+enum { WORD_LETTERS = 3, WORDS_MAX = 26 * 26 * 26 };
+
+void   question_word(struct question q, uint32_t i, char letters[WORD_LETTERS]);
+size_t question_length(struct question q);
+void   question_write(struct question q, char *text); /* question_length bytes */
+
+/* The place of a word in the question; q.words or more when it is not one of its words. */
+uint32_t question_place(struct question q, const char *letters);
+
+#endif
