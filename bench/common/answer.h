@@ -10,6 +10,7 @@
 #ifndef COMMON_ANSWER_H
 #define COMMON_ANSWER_H
 
+#include "histogram.h"
 #include "question.h"
 
 #include <stdbool.h>
@@ -31,6 +32,7 @@
     X(ORDER, "order")          /* events in an order the protocol does not know         */ \
     X(TEXT, "text")            /* words lost, late, foreign or garbled                  */ \
     X(FINISH, "finish")        /* no finish chunk, or not for the reason `stop`         */ \
+    X(USAGE, "usage")          /* no usage, although it was asked for                   */ \
     X(DONE, "done")            /* no [DONE]                                             */ \
     X(EARLY_END, "early_end")  /* the connection ended inside the answer                */ \
     X(STALL, "stall")          /* silence for too long                                  */ \
@@ -53,6 +55,11 @@ struct tally {
     uint64_t comments;
     uint64_t chunks, torn_chunks;             /* HTTP chunks; those that end inside an event */
     uint64_t words, lost, late, foreign;
+
+    /* What the words of stamped questions were on their way, as bytes that arrived at
+     * `now` tell it; NULL when nobody wants to know. */
+    struct histogram *delay;
+    uint64_t          now;
 };
 
 enum answer_stage {
@@ -81,6 +88,8 @@ struct answer {
     uint32_t          fresh_contents;
     uint16_t          status;
     bool              role, finished, done, wrong_text, closes;
+    bool              usage;
+    char              stamp[STAMP_LETTERS];   /* of the word being read                     */
     char             *carry;                  /* a head or an event that is not whole yet   */
     size_t            carried, carry_cap;
     char              evidence[EVIDENCE];     /* what stood where the fault was found       */

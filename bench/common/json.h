@@ -16,7 +16,7 @@ struct slice {
 };
 
 struct chunk_json {
-    bool         has_choices, has_error;
+    bool         has_choices, has_error, has_usage;
     unsigned     choices;
     struct slice role, content, finish_reason; /* of the first choice */
 };
