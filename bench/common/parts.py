@@ -34,9 +34,9 @@ class CannotRun(Exception):
 
 # ---- the machine -------------------------------------------------------------------
 
-def resident_kib(pid):
+def resident_kib(pid, kind="Rss"):
     with open(f"/proc/{pid}/smaps_rollup") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("Rss:"))
+        return next(int(line.split()[1]) for line in f if line.startswith(kind + ":"))
 
 
 def core_busy():
