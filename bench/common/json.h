@@ -3,8 +3,8 @@
  * The whole text is checked against the grammar (RFC 8259, depth 32); only a few
  * values are kept. Slices point into the text and are still escaped.
  */
-#ifndef STREAM_JSON_H
-#define STREAM_JSON_H
+#ifndef COMMON_JSON_H
+#define COMMON_JSON_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@ struct slice {
 };
 
 struct chunk_json {
-    bool         has_choices, has_error;
+    bool         has_choices, has_error, has_usage;
     unsigned     choices;
     struct slice role, content, finish_reason; /* of the first choice */
 };

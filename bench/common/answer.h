@@ -1,11 +1,4 @@
-/* answer.h - a strict reader of one streamed answer, and the question it belongs to.
- *
- * The question of stream `number` is `words` words of three letters (with its space
- * about as long as a model's token is on average). Word i is
- * (number * 7919 + i) written in base 26, so no word repeats within a stream,
- * two streams differ at every place, and a word that comes out of order tells
- * which one it is. Nothing is stored to compare an answer with: the words are
- * worked out again.
+/* answer.h - a strict reader of one streamed answer to a question (question.h).
  *
  * The bytes are read as they come, cut anywhere: response head, chunked coding,
  * events, JSON. Whatever departs from what a streaming client may rely on is a
@@ -14,8 +7,11 @@
  *
  * An answer copies bytes only when an event is cut in two; `carry` holds them.
  */
-#ifndef STREAM_ANSWER_H
-#define STREAM_ANSWER_H
+#ifndef COMMON_ANSWER_H
+#define COMMON_ANSWER_H
+
+#include "histogram.h"
+#include "question.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,6 +32,7 @@
     X(ORDER, "order")          /* events in an order the protocol does not know         */ \
     X(TEXT, "text")            /* words lost, late, foreign or garbled                  */ \
     X(FINISH, "finish")        /* no finish chunk, or not for the reason `stop`         */ \
+    X(USAGE, "usage")          /* no usage, although it was asked for                   */ \
     X(DONE, "done")            /* no [DONE]                                             */ \
     X(EARLY_END, "early_end")  /* the connection ended inside the answer                */ \
     X(STALL, "stall")          /* silence for too long                                  */ \
@@ -58,17 +55,12 @@ struct tally {
     uint64_t comments;
     uint64_t chunks, torn_chunks;             /* HTTP chunks; those that end inside an event */
     uint64_t words, lost, late, foreign;
+
+    /* What the words of stamped questions were on their way, as bytes that arrived at
+     * `now` tell it; NULL when nobody wants to know. */
+    struct histogram *delay;
+    uint64_t          now;
 };
-
-struct question {
-    uint32_t number, words;
-};
-
-enum { WORD_LETTERS = 3, WORDS_MAX = 26 * 26 * 26 };
-
-void   question_word(struct question q, uint32_t i, char letters[WORD_LETTERS]);
-size_t question_length(struct question q);
-void   question_write(struct question q, char *text); /* question_length bytes */
 
 enum answer_stage {
     STAGE_HEAD,
@@ -96,6 +88,8 @@ struct answer {
     uint32_t          fresh_contents;
     uint16_t          status;
     bool              role, finished, done, wrong_text, closes;
+    bool              usage;
+    char              stamp[STAMP_LETTERS];   /* of the word being read                     */
     char             *carry;                  /* a head or an event that is not whole yet   */
     size_t            carried, carry_cap;
     char              evidence[EVIDENCE];     /* what stood where the fault was found       */

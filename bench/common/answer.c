@@ -17,57 +17,20 @@ const char *const fault_names[FAULT_KINDS] = {
 #undef X
 };
 
-/* ---- the question ------------------------------------------------------------------ */
-
-static uint32_t word_value(struct question q, uint32_t i)
-{
-    return (uint32_t)(((uint64_t)q.number * 7919 + i) % WORDS_MAX);
-}
-
-void question_word(struct question q, uint32_t i, char letters[WORD_LETTERS])
-{
-    uint32_t v = word_value(q, i);
-    for (int k = WORD_LETTERS - 1; k >= 0; k--, v /= 26)
-        letters[k] = (char)('a' + v % 26);
-}
-
-size_t question_length(struct question q)
-{
-    return (size_t)q.words * (WORD_LETTERS + 1) - 1;
-}
-
-void question_write(struct question q, char *text)
-{
-    for (uint32_t i = 0; i < q.words; i++) {
-        if (i > 0)
-            *text++ = ' ';
-        question_word(q, i, text);
-        text += WORD_LETTERS;
-    }
-}
-
-/* The place of a word in the question; q.words or more when it is not one of its words. */
-static uint32_t question_place(struct question q, const char *letters)
-{
-    uint32_t v = 0;
-    for (int k = 0; k < WORD_LETTERS; k++) {
-        if (letters[k] < 'a' || letters[k] > 'z')
-            return UINT32_MAX;
-        v = v * 26 + (uint32_t)(letters[k] - 'a');
-    }
-    return (v + WORDS_MAX - word_value(q, 0)) % WORDS_MAX;
-}
-
 /* ---- the text ---------------------------------------------------------------------- */
 
-/* What is due for word i: its letters, with the space that parts it from the one before. */
-static uint32_t due_text(const struct answer *a, char due[WORD_LETTERS + 1])
+enum { DUE_MAX = 1 + WORD_LETTERS + STAMP_LETTERS };
+
+/* What is due for word i: its letters, with the space that parts it from the one before,
+ * and room for a stamp, which may say what it likes. */
+static uint32_t due_text(const struct answer *a, char due[DUE_MAX], uint32_t *fixed)
 {
     uint32_t n = 0;
     if (a->next > 0)
         due[n++] = ' ';
     question_word(a->question, a->next, due + n);
-    return n + WORD_LETTERS;
+    *fixed = n + WORD_LETTERS;
+    return a->question.stamped ? *fixed + STAMP_LETTERS : *fixed;
 }
 
 /* The text is not what was due. If it is another word whole, the rest can still be read. */
@@ -78,7 +41,7 @@ static void resume_elsewhere(struct answer *a, struct tally *t, const char *text
     a->wrong_text = true;
     if (n > 0 && *text == ' ')
         text++, n--;
-    if (n == WORD_LETTERS)
+    if (n == WORD_LETTERS + (a->question.stamped ? (size_t)STAMP_LETTERS : 0))
         place = question_place(a->question, text);
     if (place >= a->question.words) {
         t->foreign++;
@@ -92,29 +55,61 @@ static void resume_elsewhere(struct answer *a, struct tally *t, const char *text
     a->within = 0;
 }
 
+/* How much of the text is as it should be; it ends with the word that is due at the latest. */
+static size_t agree(struct answer *a, const char *text, size_t n, uint32_t *length)
+{
+    char     due[DUE_MAX];
+    uint32_t fixed, at = a->within;
+    size_t   used = 0;
+
+    for (*length = due_text(a, due, &fixed); used < n && at < *length; used++, at++) {
+        if (at >= fixed)
+            a->stamp[at - fixed] = text[used];
+        else if (text[used] != due[at])
+            break;
+    }
+    return used;
+}
+
+/* False: no stamp, or one from the future. */
+static bool note_delay(const struct answer *a, const struct tally *t)
+{
+    int64_t age = stamp_age(a->stamp, t->now);
+
+    if (age < 0)
+        return false;
+    if (t->delay != NULL)
+        histogram_add(t->delay, (uint64_t)age * 1000, 1);
+    return true;
+}
+
+static void word_whole(struct answer *a, struct tally *t)
+{
+    a->within = 0;
+    a->next++;
+    t->words++;
+    if (a->question.stamped && !note_delay(a, t))
+        a->wrong_text = true;
+}
+
 static void compare(struct answer *a, struct tally *t, const char *text, size_t n)
 {
-    char due[WORD_LETTERS + 1];
-
     for (size_t used = 0; used < n;) {
         if (a->next == a->question.words) {
             a->wrong_text = true;
             t->foreign++;
             return;
         }
-        uint32_t length = due_text(a, due), rest = length - a->within;
-        size_t   same = n - used < rest ? n - used : rest;
-        if (memcmp(text + used, due + a->within, same) != 0) {
+        uint32_t length;
+        size_t   same = agree(a, text + used, n - used, &length);
+        if (same < n - used && a->within + same < length) {
             resume_elsewhere(a, t, text + used, n - used);
             return;
         }
         used += same;
         a->within += (uint32_t)same;
-        if (a->within == length) {
-            a->within = 0;
-            a->next++;
-            t->words++;
-        }
+        if (a->within == length)
+            word_whole(a, t);
     }
 }
 
@@ -171,6 +166,7 @@ static enum fault take_chunk(struct answer *a, struct tally *t, const char *text
             return FAULT_SHAPE;
         a->role = true;
     }
+    a->usage = a->usage || chunk.has_usage;
     enum fault fault = take_content(a, t, chunk.content);
     if (fault == FAULT_NONE && chunk.finish_reason.here) {
         if (a->finished)
@@ -368,6 +364,8 @@ static enum fault judge_end(const struct answer *a)
         return FAULT_EVENT;
     if (!a->finished)
         return FAULT_FINISH;
+    if (a->question.stamped && !a->usage)
+        return FAULT_USAGE;
     if (!a->done)
         return FAULT_DONE;
     return a->next < a->question.words || a->wrong_text ? FAULT_TEXT : FAULT_NONE;

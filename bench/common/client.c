@@ -15,6 +15,10 @@
  * inside the window only, all at the same two moments. Times to the first event
  * are those of all streams: from the request's last byte handed to the kernel.
  *
+ * With `--stamped` the question is only its number and length ("17 600"); the words come
+ * from a model that stamps each with the time (question.h), and usage is wanted, too. The
+ * window then tells how long words were on their way, to the read that brought them.
+ *
  * What a gap is: the time between two reads that brought text of one stream, as
  * this program saw it. Text that came together has a gap of 0 between. So the
  * client's own delays are in it, on every server alike; `client.busy` says how
@@ -50,6 +54,7 @@ enum {
     READ_BYTES = 256 * 1024,
     BATCH = 512,       /* readiness notes taken per pass                        */
     WATCH_MAX = 8,
+    HEAD_ROOM = 512,   /* of a request                                          */
     STARTS_PER_PASS = 64, /* connections opened before others are looked at again */
 };
 
@@ -66,7 +71,7 @@ static struct options {
     double                  ramp;             /* connections per second; 0: all at once */
     double                  pace;             /* nominal events per second; 0: unpaced  */
     double                  warm, window, timeout, stall;
-    bool                    repeat;
+    bool                    repeat, stamped;
     int                     cpu;
     int                     watch[WATCH_MAX];
     size_t                  watched;
@@ -89,6 +94,7 @@ static const char usage[] =
     "usage: client [options] HOST:PORT\n"
     "  --streams N   connections at once (1)        --tokens N    words per question (100)\n"
     "  --ramp N      connections per second (all)   --repeat      ask again until the window closes\n"
+    "  --stamped     ask for stamped words\n"
     "  --pace N      nominal events per second      --model NAME  (echo)\n"
     "  --warm S      before the window (1)          --window S    its length (0: to the end)\n"
     "  --timeout S   of the whole run (300)         --stall S     longest silence (30)\n"
@@ -126,7 +132,7 @@ static struct run {
     bool             told[FAULT_KINDS];
     char            *request;
     size_t           request_room;
-    struct histogram first, gap, off_pace;
+    struct histogram first, gap, off_pace, delay;
 } run;
 
 static char read_buffer[READ_BYTES];
@@ -193,6 +199,7 @@ static void window_close(uint64_t now, bool cut_short)
         return;
     run.closed = snapshot_take(now);
     run.in_window = false;
+    run.tally.delay = NULL;
     run.window_over = true;
     run.cut_short = cut_short;
     fprintf(stderr, "window closed\n");
@@ -209,6 +216,7 @@ static void window_look(uint64_t now)
         return;
     run.open = snapshot_take(now);
     run.in_window = true;
+    run.tally.delay = &run.delay;
     fprintf(stderr, "window open\n");
 }
 
@@ -286,37 +294,64 @@ static void link_sent(struct link *l)
 
 #define BODY_START  "{\"model\":\""
 #define BODY_MIDDLE "\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\""
-#define BODY_END    "\"}]}"
+#define BODY_END    "\"}]"
+#define BODY_USAGE  ",\"stream_options\":{\"include_usage\":true}"
 
-/* The request in run.request: most connections take it in one piece. */
-static size_t write_request(struct question q)
+static size_t write_content(struct question q, char *text)
 {
-    char  *p = run.request;
-    size_t body = sizeof BODY_START BODY_MIDDLE BODY_END - 1;
+    if (q.stamped)
+        return (size_t)sprintf(text, "%" PRIu32 " %" PRIu32, q.number, q.words);
+    question_write(q, text);
+    return question_length(q);
+}
 
-    body += strlen(opt.model) + question_length(q);
-    p += snprintf(p, run.request_room,
-                  "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\n"
-                  "Content-Type: application/json\r\nAccept: text/event-stream\r\n"
-                  "Content-Length: %zu\r\n\r\n" BODY_START "%s" BODY_MIDDLE,
-                  opt.host, body, opt.model);
-    question_write(q, p);
-    p += question_length(q);
-    memcpy(p, BODY_END, sizeof BODY_END - 1);
-    return (size_t)(p - run.request) + sizeof BODY_END - 1;
+static size_t append(size_t at, const char *text)
+{
+    memcpy(run.request + at, text, strlen(text));
+    return at + strlen(text);
+}
+
+/* The request in run.request: most connections take it in one piece. The body is written
+ * where the longest head ends, and the head up to it. */
+static size_t write_request(struct question q, size_t *from)
+{
+    char   head[HEAD_ROOM];
+    size_t n = append(HEAD_ROOM, BODY_START);
+
+    n = append(n, opt.model);
+    n = append(n, BODY_MIDDLE);
+    n += write_content(q, run.request + n);
+    n = append(n, BODY_END);
+    if (q.stamped)
+        n = append(n, BODY_USAGE);
+    n = append(n, "}");
+    int head_n = snprintf(head, sizeof head,
+                          "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\n"
+                          "Content-Type: application/json\r\nAccept: text/event-stream\r\n"
+                          "Content-Length: %zu\r\n\r\n",
+                          opt.host, n - HEAD_ROOM);
+    *from = HEAD_ROOM - (size_t)head_n;
+    memcpy(run.request + *from, head, (size_t)head_n);
+    return n - *from;
+}
+
+static struct question next_question(void)
+{
+    return (
+        struct question){ .number = run.numbers++, .words = opt.tokens, .stamped = opt.stamped };
 }
 
 static void link_ask(struct link *l)
 {
-    struct question q = { .number = run.numbers++, .words = opt.tokens };
-    size_t          length = write_request(q);
+    struct question q = next_question();
+    size_t          from, length = write_request(q, &from);
 
     answer_start(&l->answer, q);
     run.streams++;
     l->seen = false;
     l->text_at = 0;
     l->heard_at = now_ns();
-    ssize_t n = send(l->fd, run.request, length, MSG_NOSIGNAL);
+    ssize_t n = send(l->fd, run.request + from, length, MSG_NOSIGNAL);
     if (n == (ssize_t)length) {
         link_sent(l);
         return;
@@ -330,7 +365,7 @@ static void link_ask(struct link *l)
     l->rest = malloc(l->rest_length);
     if (l->rest == NULL)
         abort();
-    memcpy(l->rest, run.request + (length - l->rest_length), l->rest_length);
+    memcpy(l->rest, run.request + from + (length - l->rest_length), l->rest_length);
     if (l->step == STEP_READING)
         want(l, EPOLLOUT, EPOLL_CTL_MOD);
     l->step = STEP_SENDING;
@@ -358,7 +393,7 @@ static void link_connected(struct link *l)
     if (error != 0) {
         errno = error;
         run.streams++;
-        answer_start(&l->answer, (struct question){ .number = run.numbers++, .words = opt.tokens });
+        answer_start(&l->answer, next_question());
         link_fail(l, FAULT_CONNECT);
         return;
     }
@@ -379,7 +414,7 @@ static void link_open(struct link *l)
     if (connect(l->fd, (struct sockaddr *)&opt.address, opt.address_length) < 0 &&
         errno != EINPROGRESS) {
         run.streams++;
-        answer_start(&l->answer, (struct question){ .number = run.numbers++, .words = opt.tokens });
+        answer_start(&l->answer, next_question());
         link_fail(l, FAULT_CONNECT);
         return;
     }
@@ -434,7 +469,7 @@ static void link_read(struct link *l)
         link_fail(l, FAULT_EARLY_END);
         return;
     }
-    l->heard_at = now;
+    l->heard_at = run.tally.now = now;
     answer_feed(&l->answer, &run.tally, read_buffer, (size_t)n);
     if (l->answer.fresh_events > 0 && !l->seen) {
         l->seen = true;
@@ -584,6 +619,7 @@ static void print_report(uint64_t errors)
     print_times("first_event_ms", &run.first, true);
     print_times("gap_ms", &run.gap, true);
     print_times("gap_error_ms", &run.off_pace, true);
+    print_times("delay_ms", &run.delay, true);
     print_window();
     printf(",\"client\":{\"cpu_seconds\":%.3f,\"busy\":%.3f,\"us_per_event\":%.3f}}\n", cpu,
            busy_share(cpu, wall), t->events > 0 ? cpu * 1e6 / (double)t->events : 0.0);
@@ -648,6 +684,7 @@ static void take_option(int c, const char *name, const char *text)
     case 'c': opt.cpu = (int)positive(name, text, 0, CPU_SETSIZE - 1); break;
     case 'm': opt.model = text; break;
     case 'R': opt.repeat = true; break;
+    case 'S': opt.stamped = true; break;
     case 'W':
         if (opt.watched == WATCH_MAX)
             die("--watch: %d at most", WATCH_MAX);
@@ -664,7 +701,7 @@ static void read_options(int argc, char **argv)
         { "pace", 1, NULL, 'p' },    { "warm", 1, NULL, 'w' },   { "window", 1, NULL, 'd' },
         { "timeout", 1, NULL, 't' }, { "stall", 1, NULL, 's' },  { "cpu", 1, NULL, 'c' },
         { "model", 1, NULL, 'm' },   { "repeat", 0, NULL, 'R' }, { "watch", 1, NULL, 'W' },
-        { "help", 0, NULL, 'h' },    { NULL, 0, NULL, 0 },
+        { "stamped", 0, NULL, 'S' }, { "help", 0, NULL, 'h' },   { NULL, 0, NULL, 0 },
     };
     int c, which = 0;
 
@@ -707,7 +744,7 @@ static void prepare(void)
     }
     run.epoll = epoll_create1(EPOLL_CLOEXEC);
     run.links = calloc(opt.streams, sizeof *run.links);
-    run.request_room = (size_t)opt.tokens * (WORD_LETTERS + 1) + strlen(opt.model) + 512;
+    run.request_room = (size_t)opt.tokens * (WORD_LETTERS + 1) + strlen(opt.model) + 2 * HEAD_ROOM;
     run.request = malloc(run.request_room);
     if (run.epoll < 0 || run.links == NULL || run.request == NULL)
         die("cannot start: %s", strerror(errno));

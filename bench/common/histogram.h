@@ -4,8 +4,8 @@
  * kept. A percentile is the upper edge of its step (never flattering) but not
  * more than the largest value seen. Values past 2^43 count as 2^43 - 1.
  */
-#ifndef STREAM_HISTOGRAM_H
-#define STREAM_HISTOGRAM_H
+#ifndef COMMON_HISTOGRAM_H
+#define COMMON_HISTOGRAM_H
 
 #include <stddef.h>
 #include <stdint.h>

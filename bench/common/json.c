@@ -6,7 +6,7 @@
 enum { DEPTH_MAX = 32 };
 
 /* Where in a chunk a value stands; everything not named is elsewhere. */
-enum place { TOP, CHOICES, CHOICE, DELTA, ROLE, CONTENT, FINISH, ERROR, ELSEWHERE };
+enum place { TOP, CHOICES, CHOICE, DELTA, ROLE, CONTENT, FINISH, ERROR, USAGE, ELSEWHERE };
 
 static const struct step {
     enum place  from;
@@ -16,7 +16,7 @@ static const struct step {
     { TOP, "choices", CHOICES }, { TOP, "error", ERROR },
     { CHOICE, "delta", DELTA },  { CHOICE, "finish_reason", FINISH },
     { CHOICE, "error", ERROR },  { DELTA, "content", CONTENT },
-    { DELTA, "role", ROLE },
+    { DELTA, "role", ROLE },     { TOP, "usage", USAGE },
 };
 
 struct walk {
@@ -191,6 +191,8 @@ static int any_value(struct walk *w, enum place place)
 
     if (place == ERROR && *w->p != 'n')
         w->out->has_error = true;
+    if (place == USAGE && *w->p == '{')
+        w->out->has_usage = true;
     switch (*w->p) {
     case '{': return object(w, place == CHOICES ? ELSEWHERE : place);
     case '[':
