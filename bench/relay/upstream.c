@@ -21,6 +21,7 @@
  * commonly choose; so all that stand before it get the same one.
  */
 #define _GNU_SOURCE
+#include "pieces.h"
 #include "question.h"
 
 #include <arpa/inet.h>
@@ -46,69 +47,9 @@
 
 enum {
     BATCH = 512,
-    ASKED_MAX = 64 * 1024, /* a question, with its head                                   */
-    PIECE_MAX = 2048,      /* whatever is written at once                                 */
-    SEND_BUFFER = 64 * 1024, /* of the kernel: a slow reader soon holds its stream back   */
+    ASKED_MAX = 64 * 1024,   /* a question, with its head */
+    SEND_BUFFER = 64 * 1024, /* of the kernel: a slow reader soon holds its stream back */
 };
-
-/* ---- the bytes --------------------------------------------------------------------- */
-
-#define ANSWER_HEAD                                                                        \
-    "HTTP/1.1 200 OK\r\nDate: Sat, 01 Nov 2025 12:00:00 GMT\r\n"                           \
-    "Content-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n"     \
-    "Connection: keep-alive\r\nCache-Control: no-cache\r\nx-request-id: req_7c1d5b2f\r\n\r\n"
-#define CHUNK_START                                                                        \
-    "{\"id\":\"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG\",\"object\":"                       \
-    "\"chat.completion.chunk\",\"created\":1741570283,\"model\":\"gpt-4o-2024-08-06\","    \
-    "\"service_tier\":\"default\",\"system_fingerprint\":\"fp_fc9f1d7035\",\"choices\":["
-#define DELTA_START "{\"index\":0,\"delta\":{"
-#define NO_FINISH   "},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}"
-#define USAGE_FORM                                                                         \
-    "],\"usage\":{\"prompt_tokens\":19,\"completion_tokens\":%" PRIu32                     \
-    ",\"total_tokens\":%" PRIu32 "}}"
-
-static struct piece {
-    char   bytes[PIECE_MAX];
-    size_t n, word_at;                        /* where the word and its stamp stand      */
-} start_piece, first_piece, word_piece;
-
-/* One event as one chunk; the number of bytes. */
-static size_t write_event(char *out, const char *data)
-{
-    return (size_t)sprintf(out, "%zx\r\ndata: %s\n\n\r\n", strlen(data) + 8, data);
-}
-
-static void make_word_piece(struct piece *p, const char *before)
-{
-    char data[PIECE_MAX / 2];
-
-    snprintf(data, sizeof data, CHUNK_START DELTA_START "\"content\":\"%s\a%*s\"" NO_FINISH, before,
-             WORD_LETTERS + STAMP_LETTERS - 1, "");
-    p->n = write_event(p->bytes, data);
-    p->word_at = (size_t)(strchr(p->bytes, '\a') - p->bytes);
-}
-
-static void make_pieces(void)
-{
-    start_piece.n = (size_t)sprintf(start_piece.bytes, ANSWER_HEAD);
-    start_piece.n +=
-        write_event(start_piece.bytes + start_piece.n, CHUNK_START DELTA_START
-                    "\"role\":\"assistant\",\"content\":\"\",\"refusal\":null" NO_FINISH);
-    make_word_piece(&first_piece, "");
-    make_word_piece(&word_piece, " ");
-}
-
-static size_t write_end(char *out, uint32_t words)
-{
-    char   usage[512];
-    size_t n = write_event(out, CHUNK_START DELTA_START
-                           "},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":null}");
-
-    snprintf(usage, sizeof usage, CHUNK_START USAGE_FORM, words, words + 19);
-    n += write_event(out + n, usage);
-    n += write_event(out + n, "[DONE]");
-    return n + (size_t)sprintf(out + n, "0\r\n\r\n");
-}
 
 /* ---- the state --------------------------------------------------------------------- */
 
@@ -328,26 +269,24 @@ static void answer_start(struct link *l, const char *body)
     l->next = 0;
     l->answering = true;
     l->due = run.period > 0 ? now_ns() + run.period : 0;
-    link_write(l, start_piece.bytes, start_piece.n);
+    link_write(l, piece_of_start()->bytes, piece_of_start()->n);
     if (!l->gone && !l->blocked)
         queue_push(l);
 }
 
 static void answer_end(struct link *l)
 {
-    char piece[PIECE_MAX];
+    const struct piece *p = piece_of_end(l->question.words);
 
     l->answering = false;
     run.answers++;
-    link_write(l, piece, write_end(piece, l->question.words));
+    link_write(l, p->bytes, p->n);
 }
 
 static void answer_word(struct link *l)
 {
-    struct piece *p = l->next == 0 ? &first_piece : &word_piece;
+    const struct piece *p = piece_of_word(l->question, l->next++, now_ns());
 
-    question_word(l->question, l->next++, p->bytes + p->word_at);
-    stamp_write(now_ns(), p->bytes + p->word_at + WORD_LETTERS);
     run.words++;
     link_write(l, p->bytes, p->n);
 }
@@ -619,7 +558,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);                 /* TLS writes with write() */
     read_options(argc, argv);
     raise_descriptor_limit();
-    make_pieces();
+    pieces_make();
     run.epoll = epoll_create1(EPOLL_CLOEXEC);
     run.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     watch_own(&run.timer, EPOLLIN | EPOLLET);

@@ -1,0 +1,76 @@
+#include "pieces.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ANSWER_HEAD                                                                        \
+    "HTTP/1.1 200 OK\r\nDate: Sat, 01 Nov 2025 12:00:00 GMT\r\n"                           \
+    "Content-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n"     \
+    "Connection: keep-alive\r\nCache-Control: no-cache\r\nx-request-id: req_7c1d5b2f\r\n\r\n"
+#define CHUNK_START                                                                        \
+    "{\"id\":\"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG\",\"object\":"                       \
+    "\"chat.completion.chunk\",\"created\":1741570283,\"model\":\"gpt-4o-2024-08-06\","    \
+    "\"service_tier\":\"default\",\"system_fingerprint\":\"fp_fc9f1d7035\",\"choices\":["
+#define DELTA_START "{\"index\":0,\"delta\":{"
+#define NO_FINISH   "},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}"
+#define USAGE_FORM                                                                         \
+    "],\"usage\":{\"prompt_tokens\":19,\"completion_tokens\":%" PRIu32                     \
+    ",\"total_tokens\":%" PRIu32 "}}"
+
+static struct piece start_piece, first_piece, word_piece, end_piece;
+
+/* One event as one chunk; the number of bytes. */
+static size_t write_event(char *out, const char *data)
+{
+    return (size_t)sprintf(out, "%zx\r\ndata: %s\n\n\r\n", strlen(data) + 8, data);
+}
+
+static void make_word_piece(struct piece *p, const char *before)
+{
+    char data[PIECE_MAX / 2];
+
+    snprintf(data, sizeof data, CHUNK_START DELTA_START "\"content\":\"%s\a%*s\"" NO_FINISH, before,
+             WORD_LETTERS + STAMP_LETTERS - 1, "");
+    p->n = write_event(p->bytes, data);
+    p->word_at = (size_t)(strchr(p->bytes, '\a') - p->bytes);
+}
+
+void pieces_make(void)
+{
+    start_piece.n = (size_t)sprintf(start_piece.bytes, ANSWER_HEAD);
+    start_piece.n +=
+        write_event(start_piece.bytes + start_piece.n, CHUNK_START DELTA_START
+                    "\"role\":\"assistant\",\"content\":\"\",\"refusal\":null" NO_FINISH);
+    make_word_piece(&first_piece, "");
+    make_word_piece(&word_piece, " ");
+}
+
+const struct piece *piece_of_start(void)
+{
+    return &start_piece;
+}
+
+const struct piece *piece_of_word(struct question q, uint32_t i, uint64_t ns)
+{
+    struct piece *p = i == 0 ? &first_piece : &word_piece;
+
+    question_word(q, i, p->bytes + p->word_at);
+    stamp_write(ns, p->bytes + p->word_at + WORD_LETTERS);
+    return p;
+}
+
+const struct piece *piece_of_end(uint32_t words)
+{
+    char  usage[PIECE_MAX / 2];
+    char *p = end_piece.bytes;
+
+    snprintf(usage, sizeof usage, CHUNK_START USAGE_FORM, words, words + 19);
+    p += write_event(p, CHUNK_START DELTA_START
+                     "},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":null}");
+    p += write_event(p, usage);
+    p += write_event(p, "[DONE]");
+    p += sprintf(p, "0\r\n\r\n");
+    end_piece.n = (size_t)(p - end_piece.bytes);
+    return &end_piece;
+}
