@@ -36,7 +36,7 @@ struct http_peer {
     struct http_pool  *pool;
     enum peer_state    state;
     struct http_fetch *fetch;                 /* NULL: idle or closing          */
-    struct reach       reach;
+    struct reach      *reach;                 /* while it is under way          */
     struct stream      stream;
     struct deadline    idle_time;             /* idle, or reading a rest        */
     struct http_fetch  rest;                  /* stands in for a fetch that left */
@@ -82,18 +82,23 @@ static void peer_free(struct http_peer *peer)
     pool_free_if_late(p);
 }
 
+static void stop_reaching(struct http_peer *peer)
+{
+    reach_cancel(peer->reach);
+    mem_free(peer->reach);
+    peer->reach = NULL;
+}
+
 static void peer_close(struct http_peer *peer)
 {
-    enum peer_state was = peer->state;
-
-    if (was == PEER_CLOSING)
+    if (peer->state == PEER_CLOSING)
         return;
     peer->state = PEER_CLOSING;
     deadline_disarm(&peer->idle_time);
     if (link_is_in(&peer->idle_link))
         list_take(&peer->pool->idle, &peer->idle_link);
-    if (was == PEER_REACHING)
-        reach_cancel(&peer->reach);
+    if (peer->reach)
+        stop_reaching(peer);
     if (peer->stream.open)
         stream_close(&peer->stream);
     else
@@ -236,15 +241,15 @@ static void on_stream(struct stream *s, enum stream_news news, struct str bytes)
 /* A failed climb may have left an open stream; then the peer goes with its last news. */
 static void on_reached(struct reach *r, bool good)
 {
-    struct http_peer *peer = LIST_OWNER(r, struct http_peer, reach);
+    struct http_peer *peer = r->user;
     char              why[REACH_WHY_MAX];
 
-    if (good) {
-        ask(peer);
-        return;
-    }
     memcpy(why, r->why, sizeof why);          /* the peer may go before the word is said */
-    fetch_end(peer->fetch, HTTP_FETCH_NO_CONNECTION, str_of(why));
+    stop_reaching(peer);
+    if (good)
+        ask(peer);
+    else
+        fetch_end(peer->fetch, HTTP_FETCH_NO_CONNECTION, str_of(why));
 }
 
 static struct http_peer *peer_new(struct http_pool *p)
@@ -296,6 +301,13 @@ static struct http_pool *find_pool(const struct way *way)
     return pool_new(way);
 }
 
+static void start_reaching(struct http_peer *peer)
+{
+    peer->reach = mem_new(sizeof *peer->reach);
+    reach_start(peer->reach, &peer->stream, &peer->pool->way, on_stream, on_reached);
+    peer->reach->user = peer;
+}
+
 /* On a kept connection, or (NULL) on a fresh one. */
 static void assign(struct http_fetch *f, struct http_peer *peer)
 {
@@ -313,7 +325,7 @@ static void assign(struct http_fetch *f, struct http_peer *peer)
     if (peer->used)
         ask(peer);
     else
-        reach_start(&peer->reach, &peer->stream, &p->way, on_stream, on_reached);
+        start_reaching(peer);
 }
 
 /* The one that was used last: the others may go when their time is up. */

@@ -37,6 +37,7 @@ struct reach {
     enum { REACH_DIAL, REACH_TUNNEL, REACH_TLS, REACH_OVER } rung;
     const struct way   *way;
     struct stream      *stream;
+    void               *user;                 /* the owner's; set after the start */
     struct dial         dial;
     struct http_opening opening;
     struct deadline     patience;

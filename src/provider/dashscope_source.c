@@ -23,6 +23,7 @@
 
 enum {
     THOUGHTS_MAX = 16,
+    SESSION_MAX = 128,
     THOUGHT_MAX_BYTES = 1 << 20,
     NAME_MAX_BYTES = 128,
     WHOLE_MAX_BYTES = 16 << 20
@@ -53,6 +54,7 @@ struct source {
     struct retelling *arguments;              /* one for each call              */
     size_t            n_arguments;
     struct buf        with_references;        /* the last frame that lists documents */
+    char              session[SESSION_MAX];
     enum finish       finish;
     bool              has_finish, ending;
 };
@@ -334,12 +336,21 @@ static void read_finish(struct source *s, struct str reason)
     s->has_finish = true;
 }
 
+/* The first one counts; one that is too long is none. */
+static void keep_session(struct source *s, struct str id)
+{
+    if (!id.n || id.n > SESSION_MAX || s->teller->session.n)
+        return;
+    memcpy(s->session, id.p, id.n);
+    teller_session(s->teller, (struct str){ s->session, id.n });
+}
+
 static void read_output(struct source *s, const struct json *output)
 {
     struct json_walk   choices = source_items(json_get(output, "choices"));
     const struct json *choice = json_walk_next(&choices), *message = json_get(choice, "message");
 
-    teller_session(s->teller, json_str(json_get(output, "session_id")));
+    keep_session(s, json_str(json_get(output, "session_id")));
     read_thoughts(s, json_get(output, "thoughts"));
     if (choice) {
         tell_retold(s, &s->reasoning, json_str(json_get(message, "reasoning_content")),

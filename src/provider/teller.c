@@ -2,11 +2,9 @@
 
 #include "base/buf.h"
 
-#include <string.h>
-
 static void put(struct teller *t, struct event ev)
 {
-    struct event start = { .type = EVENT_START, .text = { t->session, t->session_n } };
+    struct event start = { .type = EVENT_START, .text = t->session };
 
     if (t->ended)
         return;
@@ -20,10 +18,7 @@ static void put(struct teller *t, struct event ev)
 
 void teller_session(struct teller *t, struct str id)
 {
-    if (t->session_n || id.n == 0 || id.n > TELLER_SESSION_MAX)
-        return;
-    memcpy(t->session, id.p, id.n);
-    t->session_n = id.n;
+    t->session = id;
 }
 
 void teller_text(struct teller *t, struct str text)

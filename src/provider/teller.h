@@ -10,19 +10,16 @@
 
 #include "chat/event.h"
 
-enum { TELLER_SESSION_MAX = 128 };
-
 struct teller {
     struct outlet out;
     struct str    secret;                     /* never to be repeated in words  */
     struct usage  usage;
     struct advice advice;
-    char          session[TELLER_SESSION_MAX];
-    size_t        session_n;
+    struct str    session;                    /* the source's, until START      */
     bool          started, has_usage, ended;
 };
 
-/* Before the first text; an id that is too long is none. */
+/* Before the first text; the source keeps it until its end. */
 void teller_session(struct teller *t, struct str id);
 
 void teller_text(struct teller *t, struct str text);              /* empty: nothing */
