@@ -275,8 +275,10 @@ static struct retelling *arguments_of(struct source *s, size_t call)
     return &s->arguments[call];
 }
 
+/* The first piece of a call is told even if it is empty: the calls are numbered by it. */
 static void read_call(struct source *s, const struct json *v)
 {
+    size_t            n_begun = s->calls.n;
     struct tool_piece piece;
     struct str        fresh;
 
@@ -284,7 +286,7 @@ static void read_call(struct source *s, const struct json *v)
         return;
     if (!retelling_add(arguments_of(s, piece.index), tool_calls_arguments(v), &fresh))
         teller_fail(s->teller, FAULT_GARBAGE, STR("the service changed a tool call"));
-    else if (fresh.n || piece.id.n || piece.name.n)
+    else if (fresh.n || piece.id.n || piece.name.n || s->calls.n > n_begun)
         teller_tool(s->teller, &piece, fresh);
 }
 
