@@ -30,8 +30,6 @@ static void grow(struct buf *b, size_t room)
 {
     size_t cap = b->cap ? b->cap : FIRST_SIZE;
 
-    if (room <= b->cap - b->n)
-        return;
     while (cap < b->n + room)
         cap *= 2;
     if (cap > b->limit)
@@ -46,7 +44,8 @@ bool buf_reserve(struct buf *b, size_t n)
         b->over = true;
         return false;
     }
-    grow(b, n);
+    if (n > b->cap - b->n)
+        grow(b, n);
     return true;
 }
 

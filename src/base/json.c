@@ -9,6 +9,7 @@
 
 enum {
     MAX_DEPTH = 64,
+    SMALL_BYTES = 4096,
     DESK_SIZE = 256 * 1024,
     DESK_EXTRA = 1024,
     MEMBERS_MAX = 1000,
@@ -68,9 +69,8 @@ static void leave_desk(yyjson_doc *doc)
         desk.taken = false;
 }
 
-/* Brackets outside strings, counted before parsing: no walker of ours or of the
- * library ever meets a text that is nested deeper. */
-static bool is_too_deep(struct str text)
+/* Brackets outside strings. */
+static bool counts_too_deep(struct str text)
 {
     size_t depth = 0;
     bool   quoted = false;
@@ -88,6 +88,37 @@ static bool is_too_deep(struct str text)
             depth--;
     }
     return false;
+}
+
+/* No walker of ours ever meets a text that is nested deeper. A large one is looked at before
+ * it is parsed; a small one (a token's event) only if it has as many values as that takes. */
+static bool is_too_deep(struct str text, const yyjson_doc *doc)
+{
+    if (text.n > SMALL_BYTES)
+        return !doc && counts_too_deep(text);
+    return doc && yyjson_doc_get_val_count((yyjson_doc *)(uintptr_t)doc) > MAX_DEPTH &&
+           counts_too_deep(text);
+}
+
+static const char too_deep[] = "it is nested more than 64 levels deep";
+
+/* NULL and `why` when it is no JSON or too deep. */
+static yyjson_doc *read_text(struct str text, const char **why)
+{
+    yyjson_read_err err;
+    yyjson_doc     *doc;
+
+    *why = too_deep;
+    if (is_too_deep(text, NULL))
+        return NULL;
+    doc = read_at_desk(text, &err);
+    if (!doc) {
+        *why = text.n ? err.msg : "it is empty";
+    } else if (is_too_deep(text, doc)) {
+        leave_desk(doc);
+        doc = NULL;
+    }
+    return doc;
 }
 
 static size_t comparisons;                    /* of names, in the document at hand */
@@ -134,18 +165,10 @@ static const char *what_is_ambiguous(yyjson_val *v)
 
 struct json_doc *json_read(struct str text, const char **why)
 {
-    yyjson_read_err err;
-    yyjson_doc     *doc;
+    yyjson_doc *doc = read_text(text, why);
 
-    if (is_too_deep(text)) {
-        *why = "it is nested more than 64 levels deep";
+    if (!doc)
         return NULL;
-    }
-    doc = read_at_desk(text, &err);
-    if (!doc) {
-        *why = text.n ? err.msg : "it is empty";
-        return NULL;
-    }
     comparisons = 0;
     *why = what_is_ambiguous(yyjson_doc_get_root(doc));
     if (!*why)
@@ -177,21 +200,15 @@ static void mend_surrogates(char *p, const char *end)
 
 struct json_doc *json_read_patiently(struct str text, const char **why)
 {
-    yyjson_read_err err;
-    yyjson_doc     *doc;
-    char           *copy;
+    yyjson_doc *doc = read_text(text, why);
+    char       *copy;
 
-    *why = "it is nested more than 64 levels deep";
-    if (is_too_deep(text))
-        return NULL;
-    doc = read_at_desk(text, &err);
-    if (!doc && text.n) {
+    if (!doc && text.n && *why != too_deep) {
         copy = mem_copy(text.p, text.n);
         mend_surrogates(copy, copy + text.n);
-        doc = read_at_desk((struct str){ copy, text.n }, &err);
+        doc = read_text((struct str){ copy, text.n }, why);
         mem_free(copy);
     }
-    *why = doc ? NULL : err.msg;
     return (struct json_doc *)doc;
 }
 
@@ -222,9 +239,9 @@ enum json_type json_type(const struct json *v)
     }
 }
 
-const struct json *json_get(const struct json *object, const char *name)
+const struct json *json_get_n(const struct json *object, struct str name)
 {
-    yyjson_val *v = yyjson_obj_get(val(object), name);
+    yyjson_val *v = yyjson_obj_getn(val(object), name.p, name.n);
 
     return yyjson_is_null(v) ? NULL : (const struct json *)v;
 }

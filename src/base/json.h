@@ -11,6 +11,8 @@
 
 #include "base/buf.h"
 
+#include <string.h>
+
 struct json;                                  /* one value                      */
 struct json_doc;
 
@@ -22,12 +24,19 @@ void               json_free(struct json_doc *doc);
 const struct json *json_root(const struct json_doc *doc);
 
 enum json_type     json_type(const struct json *v);
-const struct json *json_get(const struct json *object, const char *name);
-struct str         json_str(const struct json *v);          /* empty if no string   */
-bool               json_is_true(const struct json *v);
-bool   json_int(const struct json *v, int64_t *out); /* a whole number; else *out stays */
-bool   json_number(const struct json *v, double *out);
-size_t json_count(const struct json *array);
+const struct json *json_get_n(const struct json *object, struct str name);
+
+/* Inline, so that the length of a literal is known to the compiler. */
+static inline const struct json *json_get(const struct json *object, const char *name)
+{
+    return json_get_n(object, (struct str){ name, strlen(name) });
+}
+
+struct str json_str(const struct json *v); /* empty if no string   */
+bool       json_is_true(const struct json *v);
+bool       json_int(const struct json *v, int64_t *out); /* a whole number; else *out stays */
+bool       json_number(const struct json *v, double *out);
+size_t     json_count(const struct json *array);
 
 struct json_walk {
     const struct json *next;

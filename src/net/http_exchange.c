@@ -204,18 +204,25 @@ struct buf *http_body(struct http_exchange *x)
     return out;
 }
 
+/* Eight hexadecimal digits and a line end, for every event: by hand. */
+static void write_size(char *to, size_t size)
+{
+    for (int shift = 28; shift >= 0; shift -= 4)
+        *to++ = "0123456789abcdef"[size >> shift & 15];
+    *to++ = '\r';
+    *to = '\n';
+}
+
 static void seal_chunk(struct http_exchange *x)
 {
     struct buf *out = stream_out(&conn_of(x)->stream);
-    char        head[CHUNK_HEAD + 1];
 
     if (!x->chunk_at)
         return;
     if (out->n == x->chunk_at) {              /* an empty chunk would be the last one */
         out->n -= CHUNK_HEAD;
     } else {
-        snprintf(head, sizeof head, "%08x\r\n", (unsigned)(out->n - x->chunk_at));
-        memcpy(out->p + x->chunk_at - CHUNK_HEAD, head, CHUNK_HEAD);
+        write_size(out->p + x->chunk_at - CHUNK_HEAD, out->n - x->chunk_at);
         buf_lit(out, "\r\n");
     }
     x->chunk_at = 0;
