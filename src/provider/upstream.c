@@ -5,12 +5,17 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "net/http_client.h"
+#include "provider/advice.h"
+#include "provider/keys.h"
 #include "wire/http_text.h"
+#include "wire/sse_reader.h"
+#include "wire/utf8.h"
 
 enum { REQUEST_MAX_BYTES = 64 << 20, WHOLE_MAX_BYTES = 16 << 20, ERROR_MAX_BYTES = 64 * 1024 };
 
 struct call {
     struct provider            *provider;
+    struct provider_key        *key;
     const struct upstream_kind *kind;
     struct http_fetch           fetch;
     struct teller               teller;
@@ -26,7 +31,6 @@ struct call {
 
 static void call_free(struct call *c)
 {
-    c->provider->running--;
     deadline_disarm(&c->patience);
     c->kind->source->close(c->source);
     buf_release(&c->body);
@@ -67,6 +71,7 @@ static void on_head(struct http_fetch *f, int status, const struct http_fields *
     struct str   type = http_media_type(http_fields_nth(fields, STR("content-type"), 0));
 
     c->status = status;
+    teller_advise(&c->teller, advice_of(status, fields));
     c->is_stream = status == 200 && !str_eq_nocase(type, STR("application/json"));
     c->body = BUF(status == 200 ? WHOLE_MAX_BYTES : ERROR_MAX_BYTES);
 }
@@ -95,16 +100,55 @@ static void on_flush(struct http_fetch *f)
         c->out.flush(c->out.ctx);
 }
 
+static void keep_words(void *ctx, const struct sse_record *record)
+{
+    struct buf      *words = ctx;
+    const char      *why;
+    struct json_doc *doc = json_read_patiently(record->data, &why);
+
+    if (doc && words->n == 0)
+        buf_add(words, utf8_clip(source_error_words(json_root(doc)), words->limit));
+    json_free(doc);
+}
+
+/* The body of an error is JSON, or text, or (DashScope) an event stream with one event. */
+static void read_words(struct str body, struct buf *words)
+{
+    const char       *why;
+    struct json_doc  *doc = json_read_patiently(body, &why);
+    struct sse_reader reader;
+
+    if (doc)
+        buf_add(words, utf8_clip(source_error_words(json_root(doc)), words->limit));
+    json_free(doc);
+    if (words->n)
+        return;
+    sse_reader_init(&reader, true, ERROR_MAX_BYTES, keep_words, words);
+    if (sse_reader_feed(&reader, body) == 0)
+        sse_reader_end(&reader);
+    sse_reader_release(&reader);
+    if (words->n == 0)
+        buf_add(words, utf8_clip(body, words->limit));
+}
+
+/* With other keys at hand, what speaks against this one says nothing against asking again. */
+static void judge_key(struct call *c)
+{
+    struct advice a = c->teller.advice;
+
+    if (!keys_judge(c->provider, c->key, c->status, a.after, clock_now()))
+        return;
+    teller_advise(&c->teller, (struct advice){ .at_once = true });
+}
+
 static void tell_status(struct call *c)
 {
-    const char      *why;
-    struct json_doc *doc = json_read_patiently(buf_str(&c->body), &why);
-    struct str       words = source_error_words(json_root(doc));
+    struct buf words = BUF(TELLER_WORDS_MAX);
 
-    if (!words.n)
-        words = buf_str(&c->body);
-    teller_fail(&c->teller, source_fault_of_status(c->status), words);
-    json_free(doc);
+    judge_key(c);
+    read_words(buf_str(&c->body), &words);
+    teller_fail(&c->teller, source_fault_of_status(c->status), buf_str(&words));
+    buf_release(&words);
 }
 
 static void tell_answer(struct call *c)
@@ -147,8 +191,17 @@ static const struct http_fetch_ops fetch_ops = { on_head, on_body, on_flush, on_
 
 /* ---- the question ---------------------------------------------------------------------------- */
 
-static struct buf write_request(const struct provider *p, const struct upstream_kind *kind,
-                                const struct question *q, struct str model)
+static void write_own_fields(const struct provider *p, struct buf *out)
+{
+    const struct conf_texts *fields = &p->settings->headers;
+
+    for (size_t i = 0; i < fields->n; i++)
+        buf_addf(out, "%.*s\r\n", STR_ARG(fields->items[i]));
+}
+
+static struct buf write_request(const struct provider *p, struct str key,
+                                const struct upstream_kind *kind, const struct question *q,
+                                struct str model)
 {
     struct buf out = BUF(REQUEST_MAX_BYTES), body = BUF(REQUEST_MAX_BYTES);
 
@@ -158,7 +211,8 @@ static struct buf write_request(const struct provider *p, const struct upstream_
     buf_addf(&out, " HTTP/1.1\r\nhost: %.*s\r\n", STR_ARG(p->base.authority));
     buf_lit(&out, "content-type: application/json\r\naccept: text/event-stream\r\n"
                   "accept-encoding: identity\r\nuser-agent: runnel\r\n");
-    kind->write_fields(p, p->settings->api_key, &out);
+    write_own_fields(p, &out);
+    kind->write_fields(p, key, &out);
     buf_addf(&out, "content-length: %zu\r\n\r\n", body.n);
     buf_add(&out, buf_str(&body));
     buf_release(&body);
@@ -178,12 +232,13 @@ struct call *upstream_start(struct provider *p, const struct upstream_kind *kind
     c->provider = p;
     c->kind = kind;
     c->out = out;
-    c->teller = (struct teller){ .out = out, .secret = s->api_key };
+    c->key = keys_pick(p, clock_now());
+    c->teller = (struct teller){ .out = out, .secret = c->key->text };
     c->source = kind->source->open(&c->teller);
     c->patience.run = out_of_patience;
     deadline_arm(&c->patience, clock_now() + s->first_timeout);
-    p->running++;
-    http_fetch_start(&c->fetch, &fetch_ops, &p->way, &limits, write_request(p, kind, q, model));
+    http_fetch_start(&c->fetch, &fetch_ops, &p->way, &limits,
+                     write_request(p, c->key->text, kind, q, model));
     return c;
 }
 
