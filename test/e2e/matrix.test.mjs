@@ -24,7 +24,6 @@ async function stage(column) {
   s.trap = await startProvider({ control: false, ...kind.fake });
   for (const row of ROWS.filter((r) => wanted(r, column) !== null)) {
     const fake = await startProvider({ control: false, ...kind.fake, answer: { text: TEXT }, ...row.fake });
-    if (row.closed) await fake.listen(false);
     s.fakes.set(row.name, fake);
   }
   const common = { retries: 0, breaker_failures: 0, first_timeout: duration(10000), idle_timeout: duration(10000),
@@ -34,7 +33,7 @@ async function stage(column) {
   s.server = await start({
     stream: { commit_after: duration(15000) },         // so that what fails early keeps its status
     providers: [
-      ...rows.map((row) => ({ name: row.id, ...kind.settings(row.fake.url), ...(row.fake.caFile && { ca_file: row.fake.caFile }), ...common, ...row.settings })),
+      ...rows.map((row) => ({ name: row.id, ...kind.settings(row.closed ? 'http://127.0.0.1:1' : row.fake.url), ...(row.fake.caFile && { ca_file: row.fake.caFile }), ...common, ...row.settings })),
       { name: 'well', ...kind.settings(s.well.url), ...common },
     ],
     models: rows.flatMap((row) => [
@@ -128,7 +127,7 @@ async function cell(s, row) {
   if (whole.error) assert.deepEqual([whole.error.code, whole.status], [alone.error.code, STATUS[alone.error.code]], 'whole');
 
   script();
-  const passes = alone.error && !said && !FINAL.includes(alone.error.code);
+  const passes = row.times > 0 || (alone.error && !said && !FINAL.includes(alone.error.code));
   const then = await ask(s, `${id}-then-well`, true);
   judge(then, [passes ? OTHER : text], 'with a second target');
   if (passes) assert.ok(then.done, `the second target was not asked: ${outcome(then)}`);
@@ -138,15 +137,16 @@ async function cell(s, row) {
     fake.clear();
     judge(await ask(s, id, true), [text], 'the next question');
   }
-  report(passes ? `next target (${came})` : came);
+  report(alone.error && passes ? `next target (${came})` : came);
 }
 
-for (const column of COLUMNS) describe(column, { concurrency: true, timeout: ms(120000) }, () => {
-  let s;
-  const free = { n: 12, waiting: [] };                  // cells at once
-  const take = () => (free.n-- > 0 ? null : new Promise((go) => free.waiting.push(go)));
-  const give = () => { if (++free.n <= 0) free.waiting.shift()(); };
+// So many cells at once, lest the test itself be the slow one.
+const places = { free: 24, waiting: [] };
+const take = () => (places.free-- > 0 ? null : new Promise((go) => places.waiting.push(go)));
+const give = () => { if (++places.free <= 0) places.waiting.shift()(); };
 
+function tests(column) {
+  let s;
   before(async () => { s = await stage(column); });
   for (const row of ROWS.filter((r) => wanted(r, column) !== null)) test(row.name, async () => {
     await take();
@@ -169,6 +169,10 @@ for (const column of COLUMNS) describe(column, { concurrency: true, timeout: ms(
     await s.well.stop();
     await s.trap.stop();
   });
+}
+
+describe('the matrix', { concurrency: true }, () => {
+  for (const column of COLUMNS) describe(column, { concurrency: true, timeout: ms(120000) }, () => tests(column));
 });
 
 after(() => {

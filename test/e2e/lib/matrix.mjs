@@ -7,9 +7,12 @@
 //                       question that was refused)
 //   [after, ...codes]   the beginning of the text and then such an error: nobody else answers
 //   null                there is no such thing in this column
+// `or` names a second thing that may come. Where the provider does better when it is asked
+// again (`times`), the next target is still asked before.
 import { ms } from './raw.mjs';
 
 export const TEXT = Array.from({ length: 10 }, (_, i) => `${i} 你好 wide 👩‍👩‍👧; `).join('');
+const BRIEF = '你好 👩‍👩‍👧 done';
 export const OTHER = 'the other one answers 😀';
 export const COLUMNS = ['openai', 'dashscope app', 'spark', 'anthropic', 'ollama'];
 // A fault of the question, which another target would find as well.
@@ -50,8 +53,9 @@ export const ROWS = [
   // ---- as it should be ----
   { name: 'nothing wrong', want: ok },
   { name: 'nothing wrong, TLS', fake: { tls: true }, want: ok },
-  { name: 'every byte alone', faults: { split: 1 }, want: ok },
-  { name: 'every byte alone below TLS', fake: { tls: { wire: { split: 1 } } }, want: ok },
+  { name: 'every byte alone', answer: { text: BRIEF }, text: BRIEF, faults: { split: 1 }, want: ok },
+  { name: 'every byte alone below TLS', answer: { text: BRIEF }, text: BRIEF, fake: { tls: true }, faults: { wire: { split: 1 } }, want: ok },
+  { name: 'TLS handshake byte by byte', fake: { tls: { wire: { split: 1 } } }, faults: { wire: {} }, want: ok },
   { name: 'all at once', faults: { join: true }, want: ok, by: http },
   { name: 'chunks of one byte', faults: { chunk: 1 }, want: ok, by: http },
   { name: 'a slow drip', faults: { split: 60, every: 15 }, settings: { idle_timeout: 800 }, want: ok },
