@@ -8,7 +8,9 @@
 #include <string.h>
 
 static const struct provider_ops *const kinds[] = {
-    [PROVIDER_ECHO] = &echo_provider, [PROVIDER_OPENAI] = &openai_provider
+    [PROVIDER_ECHO] = &echo_provider,           [PROVIDER_OPENAI] = &openai_provider,
+    [PROVIDER_DASHSCOPE] = &dashscope_provider, [PROVIDER_SPARK] = &spark_provider,
+    [PROVIDER_ANTHROPIC] = &anthropic_provider, [PROVIDER_OLLAMA] = &ollama_provider,
 };
 
 /* ---- the way to a provider ----------------------------------------------------------- */
@@ -129,6 +131,14 @@ static void make_providers(struct catalog *c)
         c->providers[i].standing = hold_standing(c, &c->providers[i], STR(""), ps[i].max_streams);
         make_keys(&c->providers[i], &c->arena);
     }
+}
+
+void provider_write_headers(const struct provider *p, struct buf *out)
+{
+    const struct conf_texts *fields = &p->settings->headers;
+
+    for (size_t i = 0; i < fields->n; i++)
+        buf_addf(out, "%.*s\r\n", STR_ARG(fields->items[i]));
 }
 
 static struct provider *find_provider(const struct catalog *c, struct str name)

@@ -303,5 +303,9 @@ static struct call *start(struct provider *p, const struct question *q, struct s
     return upstream_start(p, &dashscope_kind, q, model, out);
 }
 
-const struct provider_ops dashscope_provider = { start, upstream_pause, upstream_resume,
-                                                 upstream_cancel };
+const struct provider_ops dashscope_provider = {
+    .start = start,
+    .pause = upstream_pause,
+    .resume = upstream_resume,
+    .cancel = upstream_cancel,
+};

@@ -131,4 +131,9 @@ static void echo_resume(struct call *c)
     schedule(c);
 }
 
-const struct provider_ops echo_provider = { echo_start, echo_pause, echo_resume, call_gone };
+const struct provider_ops echo_provider = {
+    .start = echo_start,
+    .pause = echo_pause,
+    .resume = echo_resume,
+    .cancel = call_gone,
+};

@@ -74,11 +74,20 @@ static void write_path(const struct provider *p, const struct question *q, struc
 
 const struct upstream_kind openai_kind = { &openai_source, write_path, write_fields, write_body };
 
+static const struct upstream_kind embeddings_kind = { &passing_source, write_path, write_fields,
+                                                      write_body };
+
 static struct call *start(struct provider *p, const struct question *q, struct str model,
                           struct outlet out)
 {
-    return upstream_start(p, &openai_kind, q, model, out);
+    return upstream_start(p, q->asked == ASKED_EMBEDDINGS ? &embeddings_kind : &openai_kind, q,
+                          model, out);
 }
 
-const struct provider_ops openai_provider = { start, upstream_pause, upstream_resume,
-                                              upstream_cancel };
+const struct provider_ops openai_provider = {
+    .gives_embeddings = true,
+    .start = start,
+    .pause = upstream_pause,
+    .resume = upstream_resume,
+    .cancel = upstream_cancel,
+};

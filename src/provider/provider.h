@@ -24,6 +24,7 @@ struct provider;
 struct standing;
 
 struct provider_ops {
+    bool gives_embeddings;
     struct call *(*start)(struct provider *p, const struct question *q, struct str model,
                           struct outlet out);
     void (*pause)(struct call *c);
@@ -49,5 +50,8 @@ struct provider {
 
 extern const struct provider_ops echo_provider, openai_provider, dashscope_provider,
     anthropic_provider, ollama_provider, spark_provider;
+
+/* The operator's own header fields, for whoever writes a request. */
+void provider_write_headers(const struct provider *p, struct buf *out);
 
 #endif

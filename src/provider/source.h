@@ -26,6 +26,9 @@ struct source_ops {
 extern const struct source_ops openai_source;
 extern const struct source_ops dashscope_source, spark_source, anthropic_source, ollama_source;
 
+/* An answer that is one JSON document and goes to the client as it is. */
+extern const struct source_ops passing_source;
+
 enum { SOURCE_EVENT_MAX_BYTES = 4 << 20 };
 
 /* One document of an answer. NULL when it is none; that has then been told. */

@@ -93,7 +93,12 @@ static void fake_resume(struct call *c)
     f->resumes++;
 }
 
-static const struct provider_ops fake_ops = { fake_start, fake_pause, fake_resume, fake_cancel };
+static const struct provider_ops fake_ops = {
+    .start = fake_start,
+    .pause = fake_pause,
+    .resume = fake_resume,
+    .cancel = fake_cancel,
+};
 
 static void fake_say(struct call *c, char letter)
 {
