@@ -24,7 +24,8 @@ const after = (...codes) => ['after', ...codes];
 const either = (...codes) => ['either', ...codes];   // before or after, as the pieces fall
 
 const MID = 1500;                                    // a byte in the middle of every answer
-const short = { first_timeout: 600, idle_timeout: 600, tls_timeout: 600 };
+const silent = { first_timeout: 600, tls_timeout: 600 };
+const quiet = { idle_timeout: 600 };
 const http = { spark: null };                        // what only HTTP can do wrong
 const only = (column, want) => ({ ...Object.fromEntries(COLUMNS.map((c) => [c, null])), [column]: want });
 const spark = (name, want, faults, more = {}) => ({ name: `ws: ${name}`, want: null, by: only('spark', want), faults, ...more });
@@ -58,7 +59,7 @@ export const ROWS = [
   { name: 'TLS handshake byte by byte', fake: { tls: { wire: { split: 1 } } }, faults: { wire: {} }, want: ok },
   { name: 'all at once', faults: { join: true }, want: ok, by: http },
   { name: 'chunks of one byte', faults: { chunk: 1 }, want: ok, by: http },
-  { name: 'a slow drip', faults: { split: 60, every: 15 }, settings: { idle_timeout: 800 }, want: ok },
+  { name: 'a slow drip', answer: { gap: 80 }, faults: { split: 40 }, settings: { idle_timeout: 3000 }, want: ok },
   { name: '100 and 103 first', faults: { before: [100, 103] }, want: ok, by: http },
   { name: 'until it closes', faults: { framing: 'close' }, want: ok, by: http },
   { name: 'JSON, not a stream', answer: { json: true }, want: ok, by: http },
@@ -71,7 +72,7 @@ export const ROWS = [
   { name: 'port closed', closed: true, want: before('unreachable'), status: 502 },
   { name: 'closes at once', fake: { faults: { at: 'accept', then: 'fin' } }, want: before('cut', 'unreachable'), status: 502 },
   { name: 'resets at once', fake: { faults: { at: 'accept', then: 'reset' } }, want: before('cut', 'unreachable'), status: 502 },
-  { name: 'never reads', fake: { faults: { at: 'accept', then: 'stall' } }, settings: short, want: before('no_first_token'),
+  { name: 'never reads', fake: { faults: { at: 'accept', then: 'stall' } }, settings: silent, want: before('no_first_token'),
     by: { spark: before('no_first_token', 'unreachable') } },
 
   // ---- cut off ----
@@ -87,12 +88,12 @@ export const ROWS = [
   { name: 'a reason, no end marker', answer: { end: false }, want: ok, by: { spark: null, ollama: null, 'dashscope app': null } },
 
   // ---- silence ----
-  { name: 'stall before the head', faults: { at: 'head', then: 'stall' }, settings: short, want: before('no_first_token'), status: 504,
+  { name: 'stall before the head', faults: { at: 'head', then: 'stall' }, settings: silent, want: before('no_first_token'), status: 504,
     by: { spark: before('no_first_token', 'unreachable') } },
-  { name: 'stall before the first word', faults: { at: 0, then: 'stall' }, settings: short, want: before('no_first_token'), status: 504 },
-  { name: 'stall in the middle', faults: { at: MID, then: 'stall' }, settings: short, want: after('went_quiet') },
-  { name: 'stall in the middle, TLS', fake: { tls: true }, faults: { at: MID, then: 'stall' }, settings: short, want: after('went_quiet') },
-  { name: 'stall in the TLS handshake', fake: { tls: { wire: { stop: 500 } } }, settings: short, want: before('unreachable', 'no_first_token') },
+  { name: 'stall before the first word', faults: { at: 0, then: 'stall' }, settings: silent, want: before('no_first_token'), status: 504 },
+  { name: 'stall in the middle', faults: { at: MID, then: 'stall' }, settings: quiet, want: after('went_quiet') },
+  { name: 'stall in the middle, TLS', fake: { tls: true }, faults: { at: MID, then: 'stall' }, settings: quiet, want: after('went_quiet') },
+  { name: 'stall in the TLS handshake', fake: { tls: { wire: { stop: 500 } } }, settings: silent, want: before('unreachable', 'no_first_token') },
 
   // ---- not HTTP ----
   ...['garbage', 'binary', 'status-99', 'no-status', 'huge-field', 'many-fields', 'nul', 'two-lengths', 'length-and-chunked',
@@ -144,7 +145,7 @@ export const ROWS = [
   spark('no last frame, no close', after('cut'), { ws: { close: 'none' } }, { answer: { end: false } }),
   spark('no last frame, reset', after('cut'), { ws: { close: 'reset' } }, { answer: { end: false } }),
   spark('no last frame, close 1011', after('cut'), { ws: { close: { code: 1011, reason: 'oops' } } }, { answer: { end: false } }),
-  spark('no last frame, stall', after('went_quiet'), { ws: { close: 'stall' } }, { answer: { end: false }, settings: short }),
+  spark('no last frame, stall', after('went_quiet'), { ws: { close: 'stall' } }, { answer: { end: false }, settings: quiet }),
   spark('a wrong accept', before('garbage', 'unreachable', 'service_failed'), { ws: { accept: 'd3Jvbmcgd3Jvbmcgd3Jvbmch' } }, { status: 502 }),
   spark('an extension nobody offered', before('garbage', 'unreachable', 'service_failed'), {},
     { answer: { headers: { 'sec-websocket-extensions': 'permessage-deflate' } }, status: 502 }),
