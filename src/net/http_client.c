@@ -9,13 +9,17 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "net/http_reply.h"
 #include "net/stream.h"
 
 #include <assert.h>
-#include <llhttp.h>
 #include <string.h>
 
-enum { HEAD_MAX_BYTES = 64 * 1024, FIELDS_MAX = 200, POOLS_MAX = 200 };
+enum {
+    POOLS_MAX = 200,
+    REST_MAX_BYTES = 16 * 1024,
+    REST_MAX_MS = 1000,
+};
 
 struct http_pool {
     struct link               link;
@@ -34,11 +38,11 @@ struct http_peer {
     struct http_fetch *fetch;                 /* NULL: idle or closing          */
     struct reach       reach;
     struct stream      stream;
-    struct deadline    idle_time;
-    llhttp_t           parser;
-    struct http_fields fields;
+    struct deadline    idle_time;             /* idle, or reading a rest        */
+    struct http_fetch  rest;                  /* stands in for a fetch that left */
+    size_t             rest_bytes;
+    struct http_reply  reply;
     bool               used;                  /* it has answered before         */
-    bool               whole, keep;           /* the answer is; the connection may be kept */
 };
 
 static struct list pools = { .head = { &pools.head, &pools.head } };
@@ -72,7 +76,7 @@ static void peer_free(struct http_peer *peer)
     struct http_pool *p = peer->pool;
 
     list_take(&p->peers, &peer->link);
-    http_fields_release(&peer->fields);
+    http_reply_release(&peer->reply);
     mem_free(peer);
     serve_line(p);
     pool_free_if_late(p);
@@ -119,6 +123,7 @@ static void release(struct http_fetch *f, bool keep)
     f->pool = NULL;
     buf_release(&f->request);
     peer->fetch = NULL;
+    deadline_disarm(&peer->idle_time);
     if (!keep || p->idle.n >= p->limits.max_idle) {
         peer_close(peer);
         return;
@@ -129,101 +134,29 @@ static void release(struct http_fetch *f, bool keep)
 
 static void fetch_end(struct http_fetch *f, enum http_fetch_end how, struct str why)
 {
-    release(f, how == HTTP_FETCH_WHOLE && f->peer->keep);
+    release(f, how == HTTP_FETCH_WHOLE && f->peer->reply.keep);
     f->ops->end(f, how, why);
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
-static struct http_peer *peer_of(llhttp_t *parser)
+static void on_head(struct http_reply *r, int status, const struct http_fields *fields)
 {
-    return (struct http_peer *)(void *)((char *)parser - offsetof(struct http_peer, parser));
+    struct http_fetch *f = LIST_OWNER(r, struct http_peer, reply)->fetch;
+
+    f->ops->head(f, status, fields);
 }
 
-static int on_field(llhttp_t *parser, const char *at, size_t n)
+static void on_body(struct http_reply *r, struct str bytes)
 {
-    struct http_fields *fields = &peer_of(parser)->fields;
+    struct http_fetch *f = LIST_OWNER(r, struct http_peer, reply)->fetch;
 
-    return http_fields_add_name(fields, (struct str){ at, n }) && fields->n <= FIELDS_MAX
-               ? 0
-               : HPE_USER;
+    f->ops->body(f, bytes);
 }
-
-static int on_value(llhttp_t *parser, const char *at, size_t n)
-{
-    return http_fields_add_value(&peer_of(parser)->fields, (struct str){ at, n }) ? 0 : HPE_USER;
-}
-
-static int on_value_complete(llhttp_t *parser)
-{
-    http_fields_end_value(&peer_of(parser)->fields);
-    return 0;
-}
-
-static bool is_interim(const llhttp_t *parser)
-{
-    return parser->status_code >= 100 && parser->status_code < 200;
-}
-
-/* Codings we did not ask for and cannot undo would be handed on as text. */
-static bool has_strange_coding(const struct http_fields *fields)
-{
-    struct str transfer = http_fields_nth(fields, STR("transfer-encoding"), 0);
-    struct str content = http_fields_nth(fields, STR("content-encoding"), 0);
-
-    return (transfer.p && !str_eq_nocase(transfer, STR("chunked"))) ||
-           (content.n && !str_eq_nocase(content, STR("identity")));
-}
-
-static int on_headers_complete(llhttp_t *parser)
-{
-    struct http_peer *peer = peer_of(parser);
-
-    parser->upgrade = 0;
-    if (is_interim(parser))
-        return 0;
-    if (parser->http_major != 1 || parser->status_code < 200 || parser->status_code > 599 ||
-        has_strange_coding(&peer->fields))
-        return -1;
-    peer->fetch->ops->head(peer->fetch, parser->status_code, &peer->fields);
-    http_fields_clear(&peer->fields, HEAD_MAX_BYTES);      /* what follows are trailers */
-    return 0;
-}
-
-static int on_body(llhttp_t *parser, const char *at, size_t n)
-{
-    struct http_fetch *f = peer_of(parser)->fetch;
-
-    f->ops->body(f, (struct str){ at, n });
-    return 0;
-}
-
-static int on_message_complete(llhttp_t *parser)
-{
-    struct http_peer *peer = peer_of(parser);
-
-    if (is_interim(parser)) {
-        http_fields_clear(&peer->fields, HEAD_MAX_BYTES);
-        return 0;
-    }
-    peer->whole = true;
-    peer->keep = llhttp_should_keep_alive(parser) != 0;
-    return HPE_PAUSED;
-}
-
-static const llhttp_settings_t callbacks = {
-    .on_header_field = on_field,
-    .on_header_value = on_value,
-    .on_header_value_complete = on_value_complete,
-    .on_headers_complete = on_headers_complete,
-    .on_body = on_body,
-    .on_message_complete = on_message_complete,
-};
 
 static void peer_got_bytes(struct http_peer *peer, struct str bytes)
 {
     struct http_fetch *f = peer->fetch;
-    llhttp_errno_t     error;
 
     if (!f) {                                 /* an idle server has nothing to say */
         peer_close(peer);
@@ -231,14 +164,12 @@ static void peer_got_bytes(struct http_peer *peer, struct str bytes)
     }
     f->answered = true;
     buf_release(&f->request);                 /* it will not be repeated        */
-    error = llhttp_execute(&peer->parser, bytes.p, bytes.n);
-    if (peer->whole) {
-        peer->keep = peer->keep && llhttp_get_error_pos(&peer->parser) == bytes.p + bytes.n;
-        fetch_end(f, HTTP_FETCH_WHOLE, STR(""));
-    } else if (error != HPE_OK) {
-        fetch_end(f, HTTP_FETCH_GARBAGE, str_of(llhttp_get_error_reason(&peer->parser)));
-    } else {
-        f->ops->flush(f);
+    switch (http_reply_feed(&peer->reply, bytes)) {
+    case REPLY_WHOLE: fetch_end(f, HTTP_FETCH_WHOLE, STR("")); return;
+    case REPLY_GARBAGE:
+        fetch_end(f, HTTP_FETCH_GARBAGE, str_of(http_reply_why(&peer->reply)));
+        return;
+    case REPLY_MORE: f->ops->flush(f); return;
     }
 }
 
@@ -249,9 +180,7 @@ static void ask(struct http_peer *peer)
     struct http_fetch *f = peer->fetch;
 
     peer->state = PEER_ASKING;
-    peer->whole = peer->keep = false;
-    http_fields_clear(&peer->fields, HEAD_MAX_BYTES);
-    llhttp_init(&peer->parser, HTTP_RESPONSE, &callbacks);
+    http_reply_begin(&peer->reply);
     buf_add(stream_out(&peer->stream), buf_str(&f->request));
     stream_flush(&peer->stream);
     stream_read(&peer->stream, !f->paused);
@@ -284,9 +213,7 @@ static void peer_lost(struct http_peer *peer, bool orderly)
     }
     if (repeat(peer))
         return;
-    if (orderly && f->answered)
-        llhttp_finish(&peer->parser);         /* tells whether it may end like this */
-    if (peer->whole)
+    if (orderly && f->answered && http_reply_end(&peer->reply))
         fetch_end(f, HTTP_FETCH_CLOSED, STR(""));
     else
         fetch_end(f, HTTP_FETCH_CUT, why);
@@ -325,6 +252,8 @@ static struct http_peer *peer_new(struct http_pool *p)
     struct http_peer *peer = mem_new(sizeof *peer);
 
     peer->pool = p;
+    peer->reply.head = on_head;
+    peer->reply.body = on_body;
     peer->idle_time.run = idle_too_long;
     list_push(&p->peers, &peer->link);
     return peer;
@@ -446,6 +375,53 @@ void http_fetch_resume(struct http_fetch *f)
         stream_read(&f->peer->stream, true);
 }
 
+/* ---- rests: what still comes of an answer that has been heard -------------------------------- */
+
+static void rest_head(struct http_fetch *f, int status, const struct http_fields *fields)
+{
+    (void)f;
+    (void)status;
+    (void)fields;
+}
+
+static void rest_body(struct http_fetch *f, struct str bytes)
+{
+    f->peer->rest_bytes += bytes.n;
+}
+
+static void rest_flush(struct http_fetch *f)
+{
+    if (f->peer->rest_bytes > REST_MAX_BYTES)
+        release(f, false);
+}
+
+static void rest_end(struct http_fetch *f, enum http_fetch_end how, struct str why)
+{
+    (void)f;
+    (void)how;
+    (void)why;
+}
+
+static const struct http_fetch_ops rest_ops = { rest_head, rest_body, rest_flush, rest_end };
+
+void http_fetch_leave(struct http_fetch *f)
+{
+    struct http_peer *peer = f->peer;
+
+    if (!f->pool || !peer || !f->answered) {
+        http_fetch_cancel(f);
+        return;
+    }
+    peer->rest =
+        (struct http_fetch){ .ops = &rest_ops, .pool = f->pool, .peer = peer, .answered = true };
+    peer->rest_bytes = 0;
+    peer->fetch = &peer->rest;
+    deadline_arm(&peer->idle_time, clock_now() + REST_MAX_MS * CLOCK_MS);
+    stream_read(&peer->stream, true);
+    f->peer = NULL;
+    f->pool = NULL;
+}
+
 void http_fetch_cancel(struct http_fetch *f)
 {
     struct http_pool *p = f->pool;
@@ -464,6 +440,17 @@ void http_fetch_cancel(struct http_fetch *f)
     pool_free_if_late(p);
 }
 
+static void close_unused(struct http_pool *p)
+{
+    for (struct link *k = p->peers.head.next, *next; k != &p->peers.head; k = next) {
+        struct http_peer *peer = LIST_OWNER(k, struct http_peer, link);
+
+        next = k->next;
+        if (!peer->fetch || peer->fetch == &peer->rest)
+            peer_close(peer);
+    }
+}
+
 void http_clients_close(void)
 {
     closing = true;
@@ -471,8 +458,7 @@ void http_clients_close(void)
         struct http_pool *p = LIST_OWNER(k, struct http_pool, link);
 
         next = k->next;
-        while (p->idle.n)
-            peer_close(LIST_OWNER(list_first(&p->idle), struct http_peer, idle_link));
+        close_unused(p);
         pool_free_if_late(p);
     }
 }

@@ -62,6 +62,10 @@ void http_fetch_pause(struct http_fetch *f);  /* fine inside body and flush     
 void http_fetch_resume(struct http_fetch *f);
 void http_fetch_cancel(struct http_fetch *f); /* fine inside flush, not inside body */
 
+/* Like cancel, for an answer whose end has been heard: what little still comes of it is read,
+ * so that the connection can be kept. */
+void http_fetch_leave(struct http_fetch *f);
+
 void http_clients_close(void);                /* idle connections and pools, at the end */
 
 #endif

@@ -27,7 +27,10 @@ static void drop(struct hearing *h)
 {
     struct call *c = LIST_OWNER(h, struct call, hearing);
 
-    http_fetch_cancel(&c->fetch);
+    if (h->teller.ended)
+        http_fetch_leave(&c->fetch);
+    else
+        http_fetch_cancel(&c->fetch);
     hearing_release(h);
     buf_release(&c->body);
     mem_free(c);

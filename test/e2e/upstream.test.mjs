@@ -16,7 +16,7 @@ const CODES = ['unreachable', 'cut', 'garbage', 'no_first_token', 'went_quiet', 
 let provider, server;
 before(async () => {
   provider = await startProvider({ kind: 'openai' });
-  const common = { kind: 'openai', connect_timeout: duration(500), first_timeout: duration(1000), idle_timeout: duration(700) };
+  const common = { kind: 'openai', retries: 0, breaker_failures: 0, connect_timeout: duration(500), first_timeout: duration(1000), idle_timeout: duration(700) };
   server = await start({
     stream: { commit_after: duration(3000) },           // so that what fails early keeps its status
     providers: [
