@@ -66,8 +66,9 @@ async function stage(kind, { fake, settings } = {}) {
       providers: [
         { name: 'secure', ...kind.settings(s.secure.url.replace('127.0.0.1', 'localhost')), ca_file: s.secure.caFile, ...common },
         { name: 'plain', ...kind.settings(s.plain.url), ...common },
+        { name: 'more', ...kind.settings(s.plain.url), ...common, headers: ['X-Title: my app', 'x-tenant:7'], extra: JSON.stringify(kind.extra ?? { seed: 5 }) },
       ],
-      models: ['secure', 'plain'].map((name) => ({ name, targets: [{ provider: name, model: kind.model }] })),
+      models: ['secure', 'plain', 'more'].map((name) => ({ name, targets: [{ provider: name, model: kind.model }] })),
     });
   } catch (e) {
     await strike(s);
@@ -96,7 +97,7 @@ for (const [name, kind] of Object.entries(kinds)) describe(name, { timeout: ms(1
   // Asks in every form; `check` judges what came, and the request is judged here.
   async function ask(answer, body, check, on = 'secure') {
     for (const [form, how] of Object.entries(FORMS)) {
-      const provider = s[on];
+      const provider = s[on] ?? s.plain;
       provider.clear();
       provider.forget();
       provider.script({ answer });
@@ -153,6 +154,19 @@ for (const [name, kind] of Object.entries(kinds)) describe(name, { timeout: ms(1
     for (const k of ['temperature', 'top_p', 'stop', 'seed']) assert.equal(heard.options[k], undefined, `${at}: ${k}`);
     assert.equal(heard.tools, undefined, at);
   }));
+
+  test('header fields and members of the settings', async () => {
+    const extra = kind.extra ?? { seed: 5 };
+    const [[member]] = Object.entries(extra);
+    const at = kind.extras ?? ((q) => q.body);
+    await ask({ text: TEXT }, {}, (got, heard, q, where) => {
+      assert.deepEqual([q.headers['x-title'], q.headers['x-tenant']], ['my app', '7'], where);
+      assert.deepEqual(at(q)[member], extra[member], where);
+    }, 'more');
+    const theirs = { seed: 6, top_k: 4, keep_alive: '1m' }[member];
+    await ask({ text: TEXT }, { [member]: theirs }, (got, heard, q, where) =>
+      assert.deepEqual(at(q)[member], theirs, `${where}: the client's own counts`), 'more');
+  });
 
   if (kind.does.reasoning) test('reasoning', () => ask({ reasoning: '嗯 🤔 let me think', text: TEXT }, {}, (got, heard, q, at) => {
     assert.deepEqual([got.reasoning, got.text, got.finish], ['嗯 🤔 let me think', TEXT, 'stop'], at);

@@ -1,5 +1,6 @@
 // The kinds of provider, one row each: how its fake is started, how the program is told of it,
-// what it can do, and where a request of it says what.
+// what it can do, and where a request of it says what; `extra` is a member that settings may
+// add (else a seed), and `extras` where it goes (else beside the others).
 import assert from 'node:assert/strict';
 
 export const KEY = 'sk-of-ours-77';
@@ -53,6 +54,7 @@ const dialect = (name, more = {}) => ({ ...openai, ...more, fake: { ...openai.fa
 const dashscope = (more) => ({
   fake: { kind: 'dashscope', key: KEY },
   settings: (url) => ({ kind: 'dashscope', base_url: url, api_key: KEY, ...more }),
+  extras: (q) => q.body.parameters,
 });
 
 export const kinds = {
@@ -103,6 +105,8 @@ export const kinds = {
     fake: { kind: 'spark', apiKey: KEY, apiSecret: SECRET, appId: 'app-6' },
     settings: (url) => ({ kind: 'spark', base_url: url.replace('http', 'ws'), api_key: KEY, api_secret: SECRET, app_id: 'app-6' }),
     model: 'generalv3.5',
+    extra: { top_k: 3 },
+    extras: (q) => q.body.parameter.chat,
     does: { reasoning: true, tools: 1, finish: [] },
     read: (q) => ({
       key: /api_key="([^"]*)"/.exec(Buffer.from(q.query.authorization, 'base64'))?.[1],
@@ -115,6 +119,7 @@ export const kinds = {
     fake: { kind: 'anthropic', key: KEY },
     settings: (url) => ({ kind: 'anthropic', base_url: url, api_key: KEY }),
     model: 'claude-fake',
+    extra: { top_k: 3 },
     does: { reasoning: true, tools: 2, ids: true, finish: ['length', 'filter'] },
     read: ({ body, headers }) => ({
       key: headers['x-api-key'], model: body.model, system: text(body.system ?? ''), turns: turns(body.messages),
@@ -127,6 +132,7 @@ export const kinds = {
     fake: { kind: 'ollama' },
     settings: (url) => ({ kind: 'ollama', base_url: url, api_key: KEY }),
     model: 'qwen2.5:4b',
+    extra: { keep_alive: '5m' },
     does: { reasoning: true, tools: 2, finish: ['length'] },
     read: (q) => ({
       key: bearer(q), model: q.body.model, ...inMessages(q.body.messages), tools: functions(q.body.tools),
