@@ -32,6 +32,7 @@ void api_answer_json(struct http_exchange *x, int status, struct str body);
 
 /* The routes' servants, by file. */
 void openai_serve_chat(struct http_exchange *x, const struct http_reader *rq);
+void openai_serve_embeddings(struct http_exchange *x, const struct http_reader *rq);
 void openai_serve_models(struct http_exchange *x, const struct http_reader *rq);
 void openai_serve_model(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_livez(struct http_exchange *x, const struct http_reader *rq);

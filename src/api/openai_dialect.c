@@ -273,3 +273,25 @@ const struct dialect openai_dialect = {
     .write_whole = write_whole,
     .write_fault = write_fault,
 };
+
+/* ---- what is only passed on --------------------------------------------------------- */
+
+static void pass_event(void *state, const struct event *ev, struct buf *out)
+{
+    (void)state;
+    if (ev->type == EVENT_DELTA)
+        buf_add(out, ev->text);
+}
+
+static void pass_whole(void *state, const struct whole_answer *a, struct buf *out)
+{
+    (void)state;
+    buf_add(out, a->text);
+}
+
+const struct dialect openai_passing_dialect = {
+    .stream_type = STR_INIT("application/json"),
+    .write_event = pass_event,
+    .write_whole = pass_whole,
+    .write_fault = write_fault,
+};

@@ -16,6 +16,9 @@ struct openai_state *openai_state_new(struct str model, bool include_usage);
 
 extern const struct dialect openai_dialect;
 
+/* Hands on a document that the provider wrote (embeddings). It has no state. */
+extern const struct dialect openai_passing_dialect;
+
 /* OpenAI's error envelope; `param` and `code` may be NULL. */
 void openai_write_error(struct buf *out, int status, const char *message, const char *param,
                         const char *code);

@@ -239,6 +239,16 @@ static void keep_options(struct question *q, const struct json *body)
     buf_release(&text);
 }
 
+static bool read_model(struct question *q, const struct json *body, struct openai_problem *p)
+{
+    const struct json *model = json_get(body, "model");
+
+    if (model && json_type(model) != JSON_STRING)
+        return problem(p, "model", "'model' must be a string");
+    q->model = arena_str(&q->arena, json_str(model));
+    return q->model.n ? true : problem(p, "model", "you must name a 'model'");
+}
+
 static bool read_body(struct question *q, const struct json *body, struct openai_wish *wish,
                       struct openai_problem *p)
 {
@@ -246,10 +256,7 @@ static bool read_body(struct question *q, const struct json *body, struct openai
         return problem(p, "", "the request body must be a JSON object");
     if (!check_types(body, p))
         return false;
-    q->model = arena_str(&q->arena, json_str(json_get(body, "model")));
-    if (q->model.n == 0)
-        return problem(p, "model", "you must name a 'model'");
-    return read_messages(q, json_get(body, "messages"), p) &&
+    return read_model(q, body, p) && read_messages(q, json_get(body, "messages"), p) &&
            read_limit(q, body, "max_tokens", p) &&
            read_limit(q, body, "max_completion_tokens", p) && read_options(body, wish, p);
 }
@@ -263,6 +270,53 @@ struct question *openai_read_question(const struct json *body, struct openai_wis
         keep_options(q, body);
         return q;
     }
+    question_free(q);
+    return NULL;
+}
+
+/* ---- embeddings ------------------------------------------------------------------------ */
+
+/* What is in the array (texts, tokens, arrays of tokens) is the model's business. */
+static bool check_input(const struct json *input, struct openai_problem *p)
+{
+    if (json_type(input) == JSON_STRING && json_str(input).n)
+        return true;
+    if (json_type(input) == JSON_ARRAY && json_count(input))
+        return true;
+    return problem(p, "input", "'input' must be a string or an array, and not empty");
+}
+
+static bool check_embeddings(const struct json *body, struct openai_problem *p)
+{
+    const struct json *format = json_get(body, "encoding_format");
+    const struct json *dimensions = json_get(body, "dimensions");
+    int64_t            n;
+
+    if (format && !str_eq(json_str(format), STR("float")) &&
+        !str_eq(json_str(format), STR("base64")))
+        return problem(p, "encoding_format", "'encoding_format' must be float or base64");
+    if (dimensions && (!json_int(dimensions, &n) || n < 1))
+        return problem(p, "dimensions", "'dimensions' must be a whole number of at least 1");
+    return check_input(json_get(body, "input"), p);
+}
+
+static bool read_embeddings(struct question *q, const struct json *body, struct openai_problem *p)
+{
+    if (json_type(body) != JSON_OBJECT)
+        return problem(p, "", "the request body must be a JSON object");
+    if (!read_model(q, body, p) || !check_embeddings(body, p))
+        return false;
+    q->asked = ASKED_EMBEDDINGS;
+    keep_options(q, body);
+    return true;
+}
+
+struct question *openai_read_embeddings(const struct json *body, struct openai_problem *p)
+{
+    struct question *q = question_new();
+
+    if (read_embeddings(q, body, p))
+        return q;
     question_free(q);
     return NULL;
 }

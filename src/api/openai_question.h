@@ -1,4 +1,4 @@
-/* openai_question.h - reads the body of POST /v1/chat/completions. No I/O.
+/* openai_question.h - reads the bodies of POST /v1/chat/completions and /v1/embeddings. No I/O.
  *
  * Tolerant where clients differ (null is absent, unknown members are let through,
  * content is a string or parts), strict where a guess would be a lie.
@@ -21,5 +21,6 @@ struct openai_problem {
 /* NULL when something is wrong; `problem` then says what. */
 struct question *openai_read_question(const struct json *body, struct openai_wish *wish,
                                       struct openai_problem *problem);
+struct question *openai_read_embeddings(const struct json *body, struct openai_problem *problem);
 
 #endif

@@ -1,36 +1,15 @@
-/* openai_v1.c - /v1/chat/completions and /v1/models, as OpenAI's SDKs know them. */
+/* openai_v1.c - /v1/chat/completions, /v1/embeddings and /v1/models, as OpenAI's SDKs know
+ * them. */
 #include "api/api.h"
 #include "api/openai_dialect.h"
 #include "api/openai_question.h"
+#include "api/openai_refusal.h"
 #include "api/sse_sink.h"
 #include "api/whole_sink.h"
 #include "base/json.h"
 #include "turn/turn.h"
-#include "wire/utf8.h"
 
 #include <stdio.h>
-
-static void refuse(struct http_exchange *x, int status, const char *message, const char *param,
-                   const char *code)
-{
-    struct buf body = BUF(8192);
-
-    openai_write_error(&body, status, message, param && *param ? param : NULL, code);
-    http_answer(x, &(struct http_answer){ status, STR("application/json"),
-                                          STR("x-should-retry: false\r\n"), buf_str(&body) });
-    buf_release(&body);
-}
-
-static void refuse_model(struct http_exchange *x, struct str name, const char *param)
-{
-    struct buf message = BUF(512);
-
-    name = utf8_clip(name, 200);
-    buf_addf(&message, "the model '%.*s' does not exist", STR_ARG(name));
-    buf_add_char(&message, '\0');
-    refuse(x, 404, message.p, param, "model_not_found");
-    buf_release(&message);
-}
 
 /* ---- chat completions -------------------------------------------------------------- */
 
@@ -44,45 +23,79 @@ static struct sink *make_sink(struct http_exchange *x, const struct question *q,
     return whole_sink_new(x, &openai_dialect, state);
 }
 
-static void start_turn(struct http_exchange *x, struct question *q, const struct openai_wish *wish)
+/* The sink is made when the model is known to be there. */
+static void start_turn(struct http_exchange *x, struct question *q, const struct model *model,
+                       struct sink *sink)
 {
-    const struct model *model = offer_find(q->model);
     const struct route *route = x->route;
 
-    if (!model) {
-        refuse_model(x, q->model, "model");
-        question_free(q);
-        return;
-    }
     x->logged = true;                         /* the turn has a line of its own */
     turn_start(&(struct turn_order){
         .question = q,
         .model = model,
-        .sink = make_sink(x, q, wish),
+        .sink = sink,
         .route = route->path,
         .request_id = str_of(x->id),
         .client = str_of(x->client),
     });
 }
 
+/* NULL: refused, and the question is gone. */
+static const struct model *find_model(struct http_exchange *x, struct question *q)
+{
+    const struct model *model = offer_find(q->model);
+
+    if (model && offer_can(model, q->asked))
+        return model;
+    if (model)
+        openai_refuse(x, 400, "this model gives no embeddings", "model", NULL);
+    else
+        openai_refuse_model(x, q->model, "model");
+    question_free(q);
+    return NULL;
+}
+
+/* NULL: `problem` says why. */
+static struct json_doc *read_json(const struct http_reader *rq, struct openai_problem *problem)
+{
+    const char      *why = NULL;
+    struct json_doc *doc = json_read(http_reader_body(rq), &why);
+
+    if (!doc)
+        snprintf(problem->message, sizeof problem->message,
+                 "the body could not be read as JSON: %s", why);
+    return doc;
+}
+
 void openai_serve_chat(struct http_exchange *x, const struct http_reader *rq)
 {
     struct openai_problem problem = { .param = "" };
     struct openai_wish    wish;
-    const char           *why = NULL;
-    struct json_doc      *doc = json_read(http_reader_body(rq), &why);
-    struct question      *q = NULL;
+    struct json_doc      *doc = read_json(rq, &problem);
+    struct question      *q = doc ? openai_read_question(json_root(doc), &wish, &problem) : NULL;
+    const struct model   *model;
 
-    if (doc)
-        q = openai_read_question(json_root(doc), &wish, &problem);
-    else
-        snprintf(problem.message, sizeof problem.message, "the body could not be read as JSON: %s",
-                 why);
     json_free(doc);
-    if (q)
-        start_turn(x, q, &wish);
-    else
-        refuse(x, 400, problem.message, problem.param, NULL);
+    if (!q)
+        openai_refuse(x, 400, problem.message, problem.param, NULL);
+    else if ((model = find_model(x, q)))
+        start_turn(x, q, model, make_sink(x, q, &wish));
+}
+
+/* ---- embeddings -------------------------------------------------------------------- */
+
+void openai_serve_embeddings(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct openai_problem problem = { .param = "" };
+    struct json_doc      *doc = read_json(rq, &problem);
+    struct question      *q = doc ? openai_read_embeddings(json_root(doc), &problem) : NULL;
+    const struct model   *model;
+
+    json_free(doc);
+    if (!q)
+        openai_refuse(x, 400, problem.message, problem.param, NULL);
+    else if ((model = find_model(x, q)))
+        start_turn(x, q, model, whole_sink_new(x, &openai_passing_dialect, NULL));
 }
 
 /* ---- models --------------------------------------------------------------------------- */
@@ -121,9 +134,9 @@ void openai_serve_model(struct http_exchange *x, const struct http_reader *rq)
     struct str          name;
 
     if (!api_path_id(x, rq, &arena, &name))
-        refuse(x, 400, "the model name in the path is malformed", "model", NULL);
+        openai_refuse(x, 400, "the model name in the path is malformed", "model", NULL);
     else if (!(m = offer_find(name)))
-        refuse_model(x, name, "model");
+        openai_refuse_model(x, name, "model");
     else {
         write_model(m, &body);
         api_answer_json(x, 200, buf_str(&body));

@@ -13,6 +13,7 @@
 
 static const struct route routes[] = {
     { HTTP_METHOD_POST, "/v1/chat/completions", openai_serve_chat, ROUTE_TAKES_JSON, false },
+    { HTTP_METHOD_POST, "/v1/embeddings", openai_serve_embeddings, ROUTE_TAKES_JSON, false },
     { HTTP_METHOD_GET, "/v1/models", openai_serve_models, ROUTE_PLAIN, false },
     { HTTP_METHOD_GET, "/v1/models/{id}", openai_serve_model, ROUTE_PLAIN, false },
     { HTTP_METHOD_GET, "/livez", ops_serve_livez, ROUTE_PLAIN, true },

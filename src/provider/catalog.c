@@ -170,6 +170,11 @@ static void make_model(struct catalog *c, struct model *m, const struct model_se
         make_target(c, &m->targets[i], &ts[i], ms->name);
 }
 
+bool target_can(const struct target *t, enum asked asked)
+{
+    return asked == ASKED_CHAT || t->provider->ops->gives_embeddings;
+}
+
 bool target_has_room(const struct target *t)
 {
     return gate_has_room(&t->standing->gate) && gate_has_room(&t->provider->standing->gate);

@@ -17,6 +17,8 @@ struct target {
     struct standing *standing;
 };
 
+bool target_can(const struct target *t, enum asked asked);
+
 /* Who is asked now need not wait in its line or its provider's. */
 bool target_has_room(const struct target *t);
 

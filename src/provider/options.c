@@ -46,8 +46,9 @@ uint64_t options_max_tokens(const struct options *o, const struct question *q)
 
     if (q->max_tokens)
         return q->max_tokens;
-    json_int(json_get(options_extra(o), "max_tokens"), &n);
-    return n > 0 ? (uint64_t)n : 0;
+    if (!json_int(json_get(options_extra(o), "max_tokens"), &n) || n < 1)
+        return 0;
+    return (uint64_t)n;
 }
 
 /* ---- tools ---------------------------------------------------------------------------- */

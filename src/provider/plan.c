@@ -33,7 +33,8 @@ static size_t pick_first(const struct model *m)
     return i;
 }
 
-void plan_begin(struct plan *p, const struct model *m, uint64_t max_pause, struct arena *a)
+void plan_begin(struct plan *p, const struct model *m, const struct question *q, uint64_t max_pause,
+                struct arena *a)
 {
     size_t first = pick_first(m), n = 0;
 
@@ -44,6 +45,8 @@ void plan_begin(struct plan *p, const struct model *m, uint64_t max_pause, struc
         for (size_t i = 0; i < m->n_targets; i++)
             if (i != first && (m->targets[i].weight > 0) == (weighted == 1))
                 p->targets[n++].target = &m->targets[i];
+    for (size_t i = 0; i < p->n; i++)
+        p->targets[i].out = !target_can(p->targets[i].target, q->asked);
 }
 
 const struct target *plan_target(const struct plan *p)

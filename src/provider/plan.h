@@ -32,7 +32,8 @@ enum plan_step {
     PLAN_STOP,                                /* nobody is left; `until`: when somebody may be */
 };
 
-void plan_begin(struct plan *p, const struct model *m, uint64_t max_pause, struct arena *a);
+void plan_begin(struct plan *p, const struct model *m, const struct question *q, uint64_t max_pause,
+                struct arena *a);
 
 enum plan_step       plan_next(struct plan *p, uint64_t now, uint64_t *until);
 const struct target *plan_target(const struct plan *p);

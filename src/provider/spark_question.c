@@ -12,7 +12,7 @@ static const struct domain {
 } domains[] = {
     { STR_INIT("lite"), STR_INIT("/v1.1/chat"), 4096, false, false },
     { STR_INIT("general"), STR_INIT("/v1.1/chat"), 4096, false, false },
-    { STR_INIT("generalv2"), STR_INIT("/v2.1/chat"), 8192, false, false },
+    { STR_INIT("generalv2"), STR_INIT("/v2.1/chat"), 4096, false, false },
     { STR_INIT("generalv3"), STR_INIT("/v3.1/chat"), 8192, false, false },
     { STR_INIT("pro-128k"), STR_INIT("/chat/pro-128k"), 4096, false, false },
     { STR_INIT("generalv3.5"), STR_INIT("/v3.5/chat"), 8192, true, false },

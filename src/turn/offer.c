@@ -50,3 +50,11 @@ int64_t offer_created(void)
 {
     return catalog->created;
 }
+
+bool offer_can(const struct model *m, enum asked asked)
+{
+    for (size_t i = 0; i < m->n_targets; i++)
+        if (target_can(&m->targets[i], asked))
+            return true;
+    return false;
+}

@@ -2,7 +2,7 @@
 #ifndef TURN_OFFER_H
 #define TURN_OFFER_H
 
-#include "base/str.h"
+#include "chat/question.h"
 
 #include <stdint.h>
 
@@ -19,6 +19,7 @@ size_t              offer_count(void);
 const struct model *offer_at(size_t i);
 struct str          offer_name(const struct model *m);
 struct str          offer_owner(const struct model *m);       /* its first provider  */
+bool                offer_can(const struct model *m, enum asked asked);
 int64_t             offer_created(void);                      /* wall seconds        */
 
 #endif

@@ -468,7 +468,8 @@ struct turn *turn_start(const struct turn_order *order)
     t->tally.asked = clock_exact();
     t->note.run = turn_step;
     t->failed = FAULT_RESTING;                /* unless somebody can be asked   */
-    plan_begin(&t->plan, t->model, t->catalog->settings->turns.max_pause, &t->question->arena);
+    plan_begin(&t->plan, t->model, t->question, t->catalog->settings->turns.max_pause,
+               &t->question->arena);
     t->pause.run = pause_is_over;
     t->limit.run = limit_reached;
     deadline_arm(&t->limit, clock_now() + t->catalog->settings->turns.max_time);

@@ -61,7 +61,7 @@ TEST(every_domain_has_its_path_and_its_limit)
         const char *domain, *path, *limit;
     } rows[] = {
         { "lite", "/v1.1/chat", "4096" },           { "general", "/v1.1/chat", "4096" },
-        { "generalv2", "/v2.1/chat", "8192" },      { "generalv3", "/v3.1/chat", "8192" },
+        { "generalv2", "/v2.1/chat", "4096" },      { "generalv3", "/v3.1/chat", "8192" },
         { "pro-128k", "/chat/pro-128k", "4096" },   { "generalv3.5", "/v3.5/chat", "8192" },
         { "max-32k", "/chat/max-32k", "8192" },     { "4.0Ultra", "/v4.0/chat", "8192" },
         { "spark-x", "/v1/x1", "65535" },           { "x1", "/v1/x1", "65535" },
