@@ -7,12 +7,13 @@
 // exactly when nothing had been said; and afterwards nothing runs and no connection is open.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { start as startProvider } from '../providers/lib/index.mjs';
 import { kinds } from './lib/kinds.mjs';
 import { COLUMNS, FINAL, ok, OTHER, ROWS, TEXT, wanted } from './lib/matrix.mjs';
 import { duration, eventually, ms, start } from './lib/server.mjs';
 
-const DEADLINE = ms(20000);
+const DEADLINE = ms(20000);                           // of one question; a patient row has three times that
 const STATUS = { unreachable: 502, cut: 502, garbage: 502, no_first_token: 504, went_quiet: 504, service_failed: 502,
   service_denied: 502, service_busy: 429, not_accepted: 400, filtered: 400 };
 const results = new Map(ROWS.map((row) => [row.name, new Map()]));
@@ -46,12 +47,12 @@ async function stage(column) {
 }
 
 // { status, text, done, error, headers } of one question.
-async function ask(s, model, stream) {
+async function ask(s, model, stream, deadline = DEADLINE) {
   const res = await fetch(`http://127.0.0.1:${s.server.port}/v1/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: 'Bearer sk-of-the-client' },
     body: JSON.stringify({ model, stream, messages: [{ role: 'user', content: 'go on' }] }),
-    signal: AbortSignal.timeout(DEADLINE),
+    signal: AbortSignal.timeout(deadline),
   });
   const all = await res.text();
   const got = { status: res.status, headers: res.headers, text: '', done: false, error: null };
@@ -96,9 +97,10 @@ async function cell(s, row) {
   const report = (what) => results.get(row.name).set(s.column, what);
   report('✗ (no answer)');
 
+  const deadline = row.patient ? 3 * DEADLINE : DEADLINE;
   script();
   const from = s.server.lines.length;
-  const alone = await ask(s, id, true);
+  const alone = await ask(s, id, true, deadline);
   const came = outcome(alone);
   report(`✗ ${came}`);
   const asked = fake.requests();
@@ -121,14 +123,14 @@ async function cell(s, row) {
   if (row.trap) assert.equal(s.trap.requests().length, 0, 'the redirection was followed');
 
   script();
-  const whole = await ask(s, id, false);
+  const whole = await ask(s, id, false, deadline);
   judge(whole, [text], 'whole');
   assert.equal(whole.done, alone.done, `whole: ${outcome(whole)}, streamed: ${came}`);
   if (whole.error) assert.deepEqual([whole.error.code, whole.status], [alone.error.code, STATUS[alone.error.code]], 'whole');
 
   script();
   const passes = row.times > 0 || (alone.error && !said && !FINAL.includes(alone.error.code));
-  const then = await ask(s, `${id}-then-well`, true);
+  const then = await ask(s, `${id}-then-well`, true, deadline);
   judge(then, [passes ? OTHER : text], 'with a second target');
   if (passes) assert.ok(then.done, `the second target was not asked: ${outcome(then)}`);
   else assert.equal(outcome(then), came, 'with a second target');
@@ -140,22 +142,27 @@ async function cell(s, row) {
   report(alone.error && passes ? `next target (${came})` : came);
 }
 
-// So many cells at once, lest the test itself be the slow one.
-const places = { free: 24, waiting: [] };
-const take = () => (places.free-- > 0 ? null : new Promise((go) => places.waiting.push(go)));
-const give = () => { if (++places.free <= 0) places.waiting.shift()(); };
+// So many cells at once, lest the test itself be the slow one; patient ones when no other runs.
+const AT_ONCE = 24, PATIENT_AT_ONCE = 4;
+const running = { hasty: 0, patient: 0, waiting: 0 };
+async function inTurn(row, run) {
+  const kind = row.patient ? 'patient' : 'hasty';
+  const hasPlace = () => (row.patient ? running.patient < PATIENT_AT_ONCE && running.hasty + running.waiting === 0 : running.hasty < AT_ONCE);
+  running.waiting += row.patient ? 0 : 1;
+  while (!hasPlace()) await sleep(20);
+  running.waiting -= row.patient ? 0 : 1;
+  running[kind]++;
+  try {
+    await run();
+  } finally {
+    running[kind]--;
+  }
+}
 
 function tests(column) {
   let s;
   before(async () => { s = await stage(column); });
-  for (const row of ROWS.filter((r) => wanted(r, column) !== null)) test(row.name, async () => {
-    await take();
-    try {
-      await cell(s, row);
-    } finally {
-      give();
-    }
-  });
+  for (const row of ROWS.filter((r) => wanted(r, column) !== null)) test(row.name, () => inTurn(row, () => cell(s, row)));
   after(async () => {
     if (!s) return;
     await s.server.metricBecomes('runnel_turns_running', 0);
