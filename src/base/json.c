@@ -248,8 +248,10 @@ bool json_int(const struct json *v, int64_t *out)
 
     if (!yyjson_is_num(val(v)) || d < -9007199254740991.0 || d > 9007199254740991.0)
         return false;
+    if ((double)(int64_t)d != d)
+        return false;
     *out = (int64_t)d;
-    return (double)*out == d;
+    return true;
 }
 
 bool json_number(const struct json *v, double *out)

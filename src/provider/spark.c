@@ -8,7 +8,7 @@
 #include "provider/spark_question.h"
 #include "wire/utf8.h"
 
-enum { FRAME_MAX_BYTES = 64 << 20, TARGET_MAX_BYTES = 8 * 1024, SKEW_MAX_S = 300 };
+enum { TARGET_MAX_BYTES = 8 * 1024, SKEW_MAX_S = 300 };
 
 struct call {
     struct hearing hearing;
@@ -135,7 +135,7 @@ static struct call *spark_start(struct provider *p, const struct question *q, st
 
     c->hearing.drop = drop;
     hearing_begin(&c->hearing, p, &spark_source, p->settings->api_secret, out);
-    c->question = BUF(FRAME_MAX_BYTES);
+    c->question = BUF(SIZE_MAX / 2);
     spark_write_question(p, q, model, &c->question);
     visit(c, p, model);
     return c;

@@ -11,7 +11,10 @@
 #include "wire/sse_reader.h"
 #include "wire/utf8.h"
 
-enum { REQUEST_MAX_BYTES = 64 << 20, WHOLE_MAX_BYTES = 16 << 20, ERROR_MAX_BYTES = 64 * 1024 };
+/* What the largest body that http.max_body_bytes allows can become. */
+static const size_t REQUEST_MAX_BYTES = (size_t)8 << 30;
+
+enum { WHOLE_MAX_BYTES = 16 << 20, ERROR_MAX_BYTES = 64 * 1024 };
 
 struct call {
     struct hearing              hearing;
