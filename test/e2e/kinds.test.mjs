@@ -245,10 +245,34 @@ for (const [name, kind] of Object.entries(kinds)) describe(name, { timeout: ms(1
     s.secure.forget();
     await assert.rejects(() => s.client.embeddings.create({ model: 'secure', input: 'x' }), (e) => {
       assert.ok(e instanceof OpenAI.BadRequestError, `${e}`);
-      assert.equal(e.code, 'not_offered');
+      assert.deepEqual([/embedding/.test(e.message), e.param], [true, 'model'], e.message);
       return true;
     });
     assert.equal(s.secure.requests().length, 0, 'it was asked all the same');
+  });
+});
+
+describe('embeddings that fail', { timeout: ms(60000) }, () => {
+  let s;
+  before(async () => { s = await stage(kinds.openai, { settings: { first_timeout: duration(600) } }); });
+  after(() => strike(s));
+  const rows = [
+    ['401', { answer: { status: 401 } }, 502, 'service_denied'],
+    ['429', { answer: { status: 429 } }, 429, 'service_busy'],
+    ['500', { answer: { status: 500 } }, 502, 'service_failed'],
+    ['an error in 200', { answer: { error200: true } }, 502, 'service_failed'],
+    ['not JSON', { answer: { raw: '{"data":[', type: 'application/json' } }, 502, 'garbage'],
+    ['cut off', { faults: { at: 20, then: 'reset' } }, 502, 'cut'],
+    ['less than promised', { faults: { framing: 'length-long' } }, 502, 'cut'],
+    ['silence', { faults: { at: 'head', then: 'stall' } }, 504, 'no_first_token'],
+  ];
+  for (const [name, script, status, code] of rows) test(name, async () => {
+    s.plain.clear();
+    s.plain.script(script);
+    await assert.rejects(() => s.client.embeddings.create({ model: 'plain', input: 'x' }), (e) => {
+      assert.deepEqual([e.status, e.code], [status, code]);
+      return true;
+    });
   });
 });
 
