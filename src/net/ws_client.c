@@ -254,6 +254,7 @@ static void begin_to_talk(struct ws *w, struct str rest)
     wslay_event_context_client_init(&w->frames, &callbacks, w);
     wslay_event_config_set_max_recv_msg_length(w->frames, w->max_message_bytes);
     deadline_disarm(&w->goodbye);
+    w->goodbye.run = waited_for_goodbye;
     if (w->user)
         w->ops->open(w->user);
     if (rest.n)

@@ -12,7 +12,7 @@ export class Wire extends Duplex {
     this.plan = plan;
     this.sent = 0;
     raw.on('data', (d) => this.push(d) || raw.pause());
-    raw.on('end', () => this.push(null));
+    raw.on('end', () => (this.stopped ? this.destroy() : this.push(null)));
     raw.on('error', (e) => this.destroy(e));
     raw.on('close', () => this.destroy());
   }
@@ -21,7 +21,11 @@ export class Wire extends Duplex {
     const { split = chunk.length, every = 0, stop = Infinity } = this.plan;
     for (let i = 0; i < chunk.length && !this.raw.destroyed; i += split) {
       const part = chunk.subarray(i, Math.min(i + split, chunk.length));
-      if (this.sent + part.length > stop) return void this.raw.write(part.subarray(0, stop - this.sent)); // for ever
+      if (this.sent + part.length > stop) { // for ever
+        this.stopped = true;
+        this.raw.write(part.subarray(0, stop - this.sent));
+        return;
+      }
       this.sent += part.length;
       this.raw.write(part);
       if (split < chunk.length) await new Promise((r) => (every ? setTimeout(r, every) : setImmediate(r)));
