@@ -1,22 +1,29 @@
 #include "api/fault_answer.h"
 
+#include "base/clock.h"
+
 /* The SDKs repeat what failed with 5xx by themselves; x-should-retry tells them whether
  * that makes sense, Retry-After when. */
-static struct str advice(enum fault fault)
+static void write_advice(const struct event *error, struct buf *out)
 {
-    if (!fault_may_retry(fault))
-        return STR("x-should-retry: false\r\n");
-    if (fault_http(fault) == 503)
-        return STR("x-should-retry: true\r\nretry-after: 1\r\n");
-    return STR("x-should-retry: true\r\n");
+    bool     retry = fault_may_retry(error->fault) && !error->advice.not_again;
+    uint64_t seconds = (error->advice.after + CLOCK_S - 1) / CLOCK_S;
+
+    if (!seconds && fault_http(error->fault) == 503)
+        seconds = 1;
+    buf_addf(out, "x-should-retry: %s\r\n", retry ? "true" : "false");
+    if (retry && seconds)
+        buf_addf(out, "retry-after: %llu\r\n", (unsigned long long)seconds);
 }
 
-void fault_answer(struct http_exchange *x, const struct dialect *d, enum fault fault)
+void fault_answer(struct http_exchange *x, const struct dialect *d, const struct event *error)
 {
-    struct buf body = BUF(8192);
+    struct buf body = BUF(8192), fields = BUF(256);
 
-    d->write_fault(fault, &body);
-    http_answer(x, &(struct http_answer){ fault_http(fault), STR("application/json"), advice(fault),
-                                          buf_str(&body) });
+    d->write_fault(error->fault, &body);
+    write_advice(error, &fields);
+    http_answer(x, &(struct http_answer){ fault_http(error->fault), STR("application/json"),
+                                          buf_str(&fields), buf_str(&body) });
+    buf_release(&fields);
     buf_release(&body);
 }

@@ -5,6 +5,6 @@
 #include "api/dialect.h"
 #include "net/http_server.h"
 
-void fault_answer(struct http_exchange *x, const struct dialect *d, enum fault fault);
+void fault_answer(struct http_exchange *x, const struct dialect *d, const struct event *error);
 
 #endif

@@ -49,7 +49,7 @@ static void sse_event(struct sink *k, const struct event *ev)
     if (!s->x)
         return;
     if (!s->committed && ev->type == EVENT_ERROR) {
-        fault_answer(s->x, s->dialect, ev->fault);
+        fault_answer(s->x, s->dialect, ev);
         s->x = NULL;
         return;
     }

@@ -89,7 +89,7 @@ static void whole_event(struct sink *k, const struct event *ev)
     case EVENT_FINISH: answer(s, ev->finish); break;
     case EVENT_ERROR:
         if (s->x)
-            fault_answer(s->x, s->dialect, ev->fault);
+            fault_answer(s->x, s->dialect, ev);
         break;
     }
     s->x = NULL;

@@ -45,25 +45,34 @@ int64_t clock_wall_ms(void)
     return (int64_t)(kernel_ns(CLOCK_REALTIME) / CLOCK_MS);
 }
 
-/* strftime() would follow the locale; HTTP's names are fixed. Made once a second. */
-void clock_http_date(char out[30])
+/* strftime() would follow the locale; HTTP's names are fixed. */
+void clock_http_date_of(int64_t seconds, char out[30])
 {
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    static time_t     made_for = -1;
-    static char       text[64];
-    time_t            t = (time_t)(clock_wall_ms() / 1000);
+    char              text[64];
+    time_t            t = (time_t)seconds;
     struct tm         tm;
 
-    if (t != made_for) {
-        gmtime_r(&t, &tm);
-        snprintf(text, sizeof text, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
-                 days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900,
-                 tm.tm_hour, tm.tm_min, tm.tm_sec);
-        made_for = t;
-    }
+    gmtime_r(&t, &tm);
+    snprintf(text, sizeof text, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday,
+             tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+             tm.tm_sec);
     memcpy(out, text, 29);
     out[29] = '\0';
+}
+
+/* Made once a second. */
+void clock_http_date(char out[30])
+{
+    static int64_t made_for = -1;
+    static char    text[30];
+    int64_t        t = clock_wall_ms() / 1000;
+
+    if (t != made_for)
+        clock_http_date_of(t, text);
+    made_for = t;
+    memcpy(out, text, sizeof text);
 }
 
 void clock_log_time(char out[25])

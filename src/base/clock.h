@@ -19,6 +19,7 @@ void     clock_update(void);                  /* called by the loop             
 int64_t  clock_wall_ms(void);                 /* since 1970                     */
 
 void clock_http_date(char out[30]);           /* "Sat, 21 Nov 2026 09:20:00 GMT" */
+void clock_http_date_of(int64_t seconds, char out[30]);     /* since 1970      */
 void clock_log_time(char out[25]);            /* "2026-11-21T09:20:00.123Z"      */
 
 /* Tests only: from now on time stands at `ns` and moves when told to. */

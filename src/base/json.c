@@ -252,6 +252,14 @@ bool json_int(const struct json *v, int64_t *out)
     return (double)*out == d;
 }
 
+bool json_number(const struct json *v, double *out)
+{
+    if (!yyjson_is_num(val(v)))
+        return false;
+    *out = yyjson_get_num(val(v));
+    return true;
+}
+
 size_t json_count(const struct json *array)
 {
     return yyjson_arr_size(val(array));

@@ -26,6 +26,7 @@ const struct json *json_get(const struct json *object, const char *name);
 struct str         json_str(const struct json *v);          /* empty if no string   */
 bool               json_is_true(const struct json *v);
 bool               json_int(const struct json *v, int64_t *out); /* a whole number  */
+bool               json_number(const struct json *v, double *out);
 size_t             json_count(const struct json *array);
 
 struct json_walk {

@@ -25,6 +25,14 @@
       "Bytes given to the kernel for clients and providers.")                                               \
     X(TLS_HANDSHAKES,  COUNTER,   "runnel_tls_handshakes_total",    "result",                 \
       "TLS handshakes with providers: full, resumed, failed.")                                \
+    X(CALLS,           COUNTER,   "runnel_calls_total",             "result",                 \
+      "Calls to providers, by what came of them.")                                            \
+    X(RETRIES,         COUNTER,   "runnel_retries_total",           "where",                  \
+      "Calls that followed a failed one: again, elsewhere.")                                  \
+    X(BREAKS,          COUNTER,   "runnel_breaks_total",            "",                       \
+      "How often a breaker has opened.")                                                      \
+    X(BREAKERS_OPEN,   GAUGE,     "runnel_breakers_open",           "",                       \
+      "Models of providers that are left alone now.")                                         \
     X(TURNS_RUNNING,   GAUGE,     "runnel_turns_running",           "",                       \
       "Turns that have a place now.")                                                         \
     X(TURNS_WAITING,   GAUGE,     "runnel_turns_waiting",           "",                       \

@@ -113,6 +113,8 @@ static const struct conf_field turn_rows[] = {
           "Turns that may wait for a place; beyond it: 503."),
     TIME("max_wait", turn_settings, max_wait, "1s", 0, 3600,
          "How long a turn waits for a place; then: 503."),
+    TIME("max_pause", turn_settings, max_pause, "20s", 0, 3600,
+         "The longest pause before a failed provider is asked again; if it wants more: its error."),
     TIME("max_time", turn_settings, max_time, "10m", 10, 86400, "The longest a turn may take."),
     BYTES("max_answer_bytes", turn_settings, max_answer_bytes, "16MiB", 1 * KIB, 32 * MIB,
           "The text of one answer; a longer one is ended with an error."),

@@ -20,7 +20,7 @@ struct stream_settings {
 
 struct turn_settings {
     uint64_t max_running, max_waiting;
-    uint64_t max_wait, max_time;              /* ns                             */
+    uint64_t max_wait, max_pause, max_time;   /* ns                             */
     uint64_t max_answer_bytes;
 };
 

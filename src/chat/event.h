@@ -47,6 +47,7 @@ struct citation {
 /* What a provider that failed says about asking it again. */
 struct advice {
     bool     not_again;                       /* the same call would fail again */
+    bool     at_once;                         /* it will not: another key is there */
     uint64_t after;                           /* ns to wait; 0: it did not say  */
 };
 

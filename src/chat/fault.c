@@ -3,11 +3,12 @@
 static const struct {
     const char *name;
     int         http;
-    bool        retry;
+    bool        elsewhere, again, breaks;
     enum end    end;
     const char *text;
-} table[] = { [FAULT_NONE] = { "none", 200, false, END_COMPLETE, "" },
-#define X(id, name, http, retry, end, text) [FAULT_##id] = { #name, http, retry, END_##end, text },
+} table[] = { [FAULT_NONE] = { "none", 200, false, false, false, END_COMPLETE, "" },
+#define X(id, name, http, elsewhere, again, breaks, end, text) \
+    [FAULT_##id] = { #name, http, elsewhere, again, breaks, END_##end, text },
               FAULTS(X)
 #undef X
 };
@@ -41,7 +42,17 @@ int fault_http(enum fault fault)
 
 bool fault_may_retry(enum fault fault)
 {
-    return table[fault].retry;
+    return table[fault].elsewhere;
+}
+
+bool fault_again(enum fault fault)
+{
+    return table[fault].again;
+}
+
+bool fault_breaks(enum fault fault)
+{
+    return table[fault].breaks;
 }
 
 enum end fault_end(enum fault fault)

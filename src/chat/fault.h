@@ -8,30 +8,33 @@
  * conversations are kept, the database). */
 enum end { END_COMPLETE, END_STOPPED, END_INTERRUPTED, END_ERROR };
 
-/*    id              name              http  retry  end          what the caller may read              */
+/*  elsewhere: another service may do better; again: the same one, a moment later;
+ *  breaks: it speaks against the service (provider/standing.h).
+ *
+ *    id              name              http  elsewhere  again  breaks  end   what the caller may read */
 #define FAULTS(X)                                                                                      \
-    X(OVERLOADED,     overloaded,       503,  true,  ERROR,       "too many answers are being made at the moment")    \
-    X(PROVIDER_BUSY,  provider_busy,    503,  true,  ERROR,       "every provider of this model is busy")             \
-    X(RESTING,        resting,          503,  true,  ERROR,       "the model service has failed repeatedly and is left alone for a moment") \
-    X(UNREACHABLE,    unreachable,      502,  true,  ERROR,       "the model service could not be reached")           \
-    X(CUT,            cut,              502,  true,  ERROR,       "the model service broke off its answer")           \
-    X(GARBAGE,        garbage,          502,  true,  ERROR,       "the model service sent something unreadable")      \
-    X(NO_FIRST_TOKEN, no_first_token,   504,  true,  ERROR,       "the model service did not begin to answer in time") \
-    X(WENT_QUIET,     went_quiet,       504,  true,  ERROR,       "the model service went quiet in its answer")       \
-    X(SERVICE_FAILED, service_failed,   502,  true,  ERROR,       "the model service failed")                         \
-    X(SERVICE_DENIED, service_denied,   502,  true,  ERROR,       "the model service did not let this service in")    \
-    X(SERVICE_BUSY,   service_busy,     429,  true,  ERROR,       "the model service is asked too often at the moment") \
-    X(NOT_ACCEPTED,   not_accepted,     400,  false, ERROR,       "the model service did not accept this question")   \
-    X(NOT_OFFERED,    not_offered,      400,  true,  ERROR,       "this model does not do what was asked")            \
-    X(FILTERED,       filtered,         400,  false, ERROR,       "the model service's content filter refused this")  \
-    X(TIMEOUT,        timeout,          504,  true,  ERROR,       "the answer took too long and was ended")           \
-    X(ANSWER_TOO_BIG, answer_too_big,   502,  false, ERROR,       "the answer was larger than this service passes on") \
-    X(CLIENT_GONE,    client_gone,      499,  false, INTERRUPTED, "the client closed the connection")                 \
-    X(SHUTDOWN,       shutdown,         503,  true,  INTERRUPTED, "the service is restarting; please ask again")
+    X(OVERLOADED,     overloaded,       503,  true,  false, false, ERROR,       "too many answers are being made at the moment")    \
+    X(PROVIDER_BUSY,  provider_busy,    503,  true,  false, false, ERROR,       "every provider of this model is busy")             \
+    X(RESTING,        resting,          503,  true,  false, false, ERROR,       "the model service has failed repeatedly and is left alone for a moment") \
+    X(UNREACHABLE,    unreachable,      502,  true,  true,  true,  ERROR,       "the model service could not be reached")           \
+    X(CUT,            cut,              502,  true,  true,  true,  ERROR,       "the model service broke off its answer")           \
+    X(GARBAGE,        garbage,          502,  true,  true,  true,  ERROR,       "the model service sent something unreadable")      \
+    X(NO_FIRST_TOKEN, no_first_token,   504,  true,  false, true,  ERROR,       "the model service did not begin to answer in time") \
+    X(WENT_QUIET,     went_quiet,       504,  true,  false, true,  ERROR,       "the model service went quiet in its answer")       \
+    X(SERVICE_FAILED, service_failed,   502,  true,  true,  true,  ERROR,       "the model service failed")                         \
+    X(SERVICE_DENIED, service_denied,   502,  true,  false, true,  ERROR,       "the model service did not let this service in")    \
+    X(SERVICE_BUSY,   service_busy,     429,  true,  true,  false, ERROR,       "the model service is asked too often at the moment") \
+    X(NOT_ACCEPTED,   not_accepted,     400,  false, false, false, ERROR,       "the model service did not accept this question")   \
+    X(NOT_OFFERED,    not_offered,      400,  true,  false, false, ERROR,       "this model does not do what was asked")            \
+    X(FILTERED,       filtered,         400,  false, false, false, ERROR,       "the model service's content filter refused this")  \
+    X(TIMEOUT,        timeout,          504,  true,  false, false, ERROR,       "the answer took too long and was ended")           \
+    X(ANSWER_TOO_BIG, answer_too_big,   502,  false, false, false, ERROR,       "the answer was larger than this service passes on") \
+    X(CLIENT_GONE,    client_gone,      499,  false, false, false, INTERRUPTED, "the client closed the connection")                 \
+    X(SHUTDOWN,       shutdown,         503,  true,  false, false, INTERRUPTED, "the service is restarting; please ask again")
 
 enum fault {
     FAULT_NONE,
-#define X(id, name, http, retry, end, text) FAULT_##id,
+#define X(id, name, http, elsewhere, again, breaks, end, text) FAULT_##id,
     FAULTS(X)
 #undef X
 };
@@ -41,7 +44,9 @@ const char *end_name(enum end end);
 const char *fault_name(enum fault fault);     /* "client_gone"                  */
 const char *fault_text(enum fault fault);
 int         fault_http(enum fault fault);
-bool     fault_may_retry(enum fault fault); /* the same question may do better elsewhere or later */
-enum end fault_end(enum fault fault);
+bool        fault_may_retry(enum fault fault); /* somebody else, or the same later, may do better */
+bool        fault_again(enum fault fault);
+bool        fault_breaks(enum fault fault);
+enum end    fault_end(enum fault fault);
 
 #endif

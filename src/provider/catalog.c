@@ -8,7 +8,9 @@
 #include <string.h>
 
 static const struct provider_ops *const kinds[] = {
-    [PROVIDER_ECHO] = &echo_provider, [PROVIDER_OPENAI] = &openai_provider
+    [PROVIDER_ECHO] = &echo_provider,           [PROVIDER_OPENAI] = &openai_provider,
+    [PROVIDER_DASHSCOPE] = &dashscope_provider, [PROVIDER_SPARK] = &spark_provider,
+    [PROVIDER_ANTHROPIC] = &anthropic_provider, [PROVIDER_OLLAMA] = &ollama_provider,
 };
 
 /* ---- the way to a provider ----------------------------------------------------------- */
@@ -94,6 +96,28 @@ void catalog_find_mistakes(const struct settings *s, const char *file, struct bu
 
 /* ---- a generation ---------------------------------------------------------------------- */
 
+/* A standing that another generation of settings has too gets the newest limits. */
+static struct standing *hold_standing(const struct catalog *c, const struct provider *p,
+                                      struct str model, uint64_t max_streams)
+{
+    struct standing *s = standing_hold(p->settings->name, model);
+
+    gate_configure(&s->gate, max_streams ? max_streams : UINT64_MAX, p->settings->max_waiting,
+                   c->settings->turns.max_wait);
+    return s;
+}
+
+static void make_keys(struct provider *p, struct arena *a)
+{
+    const struct provider_settings *s = p->settings;
+
+    p->n_keys = 1 + s->more_keys.n;
+    p->keys = arena_new(a, p->n_keys * sizeof *p->keys);
+    p->keys[0].text = s->api_key;
+    for (size_t i = 0; i < s->more_keys.n; i++)
+        p->keys[1 + i].text = s->more_keys.items[i];
+}
+
 static void make_providers(struct catalog *c)
 {
     const struct provider_settings *ps = c->settings->providers.items;
@@ -104,7 +128,17 @@ static void make_providers(struct catalog *c)
     for (size_t i = 0; i < c->n_providers; i++) {
         c->providers[i] = (struct provider){ .ops = kinds[ps[i].kind], .settings = &ps[i] };
         make_way(&c->providers[i], &c->arena, &key);
+        c->providers[i].standing = hold_standing(c, &c->providers[i], STR(""), ps[i].max_streams);
+        make_keys(&c->providers[i], &c->arena);
     }
+}
+
+void provider_write_headers(const struct provider *p, struct buf *out)
+{
+    const struct conf_texts *fields = &p->settings->headers;
+
+    for (size_t i = 0; i < fields->n; i++)
+        buf_addf(out, "%.*s\r\n", STR_ARG(fields->items[i]));
 }
 
 static struct provider *find_provider(const struct catalog *c, struct str name)
@@ -116,6 +150,15 @@ static struct provider *find_provider(const struct catalog *c, struct str name)
     return &c->providers[i];
 }
 
+static void make_target(const struct catalog *c, struct target *t, const struct target_settings *ts,
+                        struct str model)
+{
+    t->provider = find_provider(c, ts->provider);
+    t->model = ts->model.n ? ts->model : model;
+    t->weight = ts->weight;
+    t->standing = hold_standing(c, t->provider, t->model, ts->max_streams);
+}
+
 static void make_model(struct catalog *c, struct model *m, const struct model_settings *ms)
 {
     const struct target_settings *ts = ms->targets.items;
@@ -123,10 +166,13 @@ static void make_model(struct catalog *c, struct model *m, const struct model_se
     m->name = ms->name;
     m->n_targets = ms->targets.n;
     m->targets = arena_new(&c->arena, m->n_targets * sizeof *m->targets);
-    for (size_t i = 0; i < m->n_targets; i++) {
-        m->targets[i].provider = find_provider(c, ts[i].provider);
-        m->targets[i].model = ts[i].model.n ? ts[i].model : ms->name;
-    }
+    for (size_t i = 0; i < m->n_targets; i++)
+        make_target(c, &m->targets[i], &ts[i], ms->name);
+}
+
+bool target_has_room(const struct target *t)
+{
+    return gate_has_room(&t->standing->gate) && gate_has_room(&t->provider->standing->gate);
 }
 
 struct catalog *catalog_new(struct settings *s)
@@ -155,8 +201,13 @@ void catalog_drop(struct catalog *c)
 {
     if (--c->owners)
         return;
-    for (size_t i = 0; i < c->n_providers; i++)
+    for (size_t i = 0; i < c->n_models; i++)
+        for (size_t j = 0; j < c->models[i].n_targets; j++)
+            standing_drop(c->models[i].targets[j].standing);
+    for (size_t i = 0; i < c->n_providers; i++) {
+        standing_drop(c->providers[i].standing);
         forget_way(&c->providers[i]);
+    }
     arena_release(&c->arena);
     settings_free(c->settings);
     mem_free(c);

@@ -8,11 +8,17 @@
 #define PROVIDER_CATALOG_H
 
 #include "provider/provider.h"
+#include "provider/standing.h"
 
 struct target {
     struct provider *provider;
     struct str       model;                   /* its name at the provider       */
+    uint64_t         weight;
+    struct standing *standing;
 };
+
+/* Who is asked now need not wait in its line or its provider's. */
+bool target_has_room(const struct target *t);
 
 struct model {
     struct str     name;

@@ -14,16 +14,15 @@
 #include "provider/echo_tokens.h"
 
 struct call {
-    struct provider *provider;
-    struct outlet    out;
-    struct str       rest;                    /* what is still to be said       */
-    struct usage     usage;
-    uint64_t         max_tokens;
-    uint64_t         interval;                /* ns between tokens; 0: unpaced  */
-    uint64_t         due;                     /* of the next token, ns          */
-    bool             started;
-    struct deadline  next;                    /* paced                          */
-    struct note      again;                   /* unpaced, and the first word    */
+    struct outlet   out;
+    struct str      rest; /* what is still to be said       */
+    struct usage    usage;
+    uint64_t        max_tokens;
+    uint64_t        interval; /* ns between tokens; 0: unpaced  */
+    uint64_t        due;      /* of the next token, ns          */
+    bool            started;
+    struct deadline next;  /* paced                          */
+    struct note     again; /* unpaced, and the first word    */
 };
 
 static void put(struct call *c, struct event ev)
@@ -33,7 +32,6 @@ static void put(struct call *c, struct event ev)
 
 static void call_gone(struct call *c)
 {
-    c->provider->running--;
     deadline_disarm(&c->next);
     note_tear(&c->again);
     mem_free(c);
@@ -107,7 +105,6 @@ static struct call *echo_start(struct provider *p, const struct question *q, str
     struct call *c = mem_new(sizeof *c);
 
     (void)model;
-    c->provider = p;
     c->out = out;
     c->rest = question_last_user_text(q);
     c->max_tokens = q->max_tokens ? q->max_tokens : UINT64_MAX;
@@ -117,7 +114,6 @@ static struct call *echo_start(struct provider *p, const struct question *q, str
         c->interval = CLOCK_S / p->settings->tokens_per_second;
     c->next.run = on_deadline;
     c->again.run = on_note;
-    p->running++;
     note_leave(&c->again);
     return c;
 }
@@ -135,4 +131,9 @@ static void echo_resume(struct call *c)
     schedule(c);
 }
 
-const struct provider_ops echo_provider = { echo_start, echo_pause, echo_resume, call_gone };
+const struct provider_ops echo_provider = {
+    .start = echo_start,
+    .pause = echo_pause,
+    .resume = echo_resume,
+    .cancel = call_gone,
+};

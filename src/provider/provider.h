@@ -21,8 +21,10 @@
 
 struct call;                                  /* each kind has its own          */
 struct provider;
+struct standing;
 
 struct provider_ops {
+    bool gives_embeddings;
     struct call *(*start)(struct provider *p, const struct question *q, struct str model,
                           struct outlet out);
     void (*pause)(struct call *c);
@@ -30,14 +32,26 @@ struct provider_ops {
     void (*cancel)(struct call *c);
 };
 
+/* One that was refused or used up rests while there are others. */
+struct provider_key {
+    struct str text;                          /* empty: none                    */
+    uint64_t   rest_until;
+};
+
 struct provider {
     const struct provider_ops      *ops;
     struct http_url                 base;     /* of its base_url                */
     struct way                      way;      /* its texts are the settings'    */
     const struct provider_settings *settings;
-    uint64_t                        running;  /* calls that are not gone        */
+    struct standing                *standing; /* of all its models together     */
+    struct provider_key            *keys;
+    size_t                          n_keys, next_key;
 };
 
-extern const struct provider_ops echo_provider, openai_provider;
+extern const struct provider_ops echo_provider, openai_provider, dashscope_provider,
+    anthropic_provider, ollama_provider, spark_provider;
+
+/* The operator's own header fields, for whoever writes a request. */
+void provider_write_headers(const struct provider *p, struct buf *out);
 
 #endif

@@ -2,6 +2,30 @@
 
 #include "base/json.h"
 
+enum { ARGUMENTS_MAX_BYTES = 16 << 20 };
+
+struct json_doc *source_read(struct teller *t, struct str text)
+{
+    const char      *why;
+    struct json_doc *doc = json_read_patiently(text, &why);
+
+    if (!doc)
+        teller_fail(t, FAULT_GARBAGE, str_of(why));
+    return doc;
+}
+
+struct json_doc *source_read_rest(struct teller *t, struct str text)
+{
+    const char      *why;
+    struct json_doc *doc = json_read_patiently(text, &why);
+
+    if (!doc)
+        teller_fail(t, FAULT_CUT, STR("the stream ended within an event"));
+    return doc;
+}
+
+/* ---- errors ------------------------------------------------------------------------- */
+
 enum fault source_fault_of_status(int status)
 {
     switch (status) {
@@ -14,6 +38,38 @@ enum fault source_fault_of_status(int status)
     case 422: return FAULT_NOT_ACCEPTED;
     default:  return FAULT_SERVICE_FAILED;
     }
+}
+
+enum fault source_fault_of_error(const struct json *error)
+{
+    static const struct {
+        struct str word;
+        enum fault fault;
+    } words[] = {
+        { STR_INIT("rate_limit_exceeded"), FAULT_SERVICE_BUSY },
+        { STR_INIT("rate_limit_error"), FAULT_SERVICE_BUSY },
+        { STR_INIT("insufficient_quota"), FAULT_SERVICE_BUSY },
+        { STR_INIT("invalid_api_key"), FAULT_SERVICE_DENIED },
+        { STR_INIT("authentication_error"), FAULT_SERVICE_DENIED },
+        { STR_INIT("permission_error"), FAULT_SERVICE_DENIED },
+        { STR_INIT("billing_error"), FAULT_SERVICE_DENIED },
+        { STR_INIT("content_filter"), FAULT_FILTERED },
+        { STR_INIT("invalid_request_error"), FAULT_NOT_ACCEPTED },
+        { STR_INIT("request_too_large"), FAULT_NOT_ACCEPTED },
+        { STR_INIT("context_length_exceeded"), FAULT_NOT_ACCEPTED },
+    };
+    struct str code = json_str(json_get(error, "code")), type = json_str(json_get(error, "type"));
+    int64_t    number;
+    uint64_t   digits;
+
+    if (json_int(json_get(error, "code"), &number))
+        return source_fault_of_status((int)number);
+    if (str_to_u64(code, &digits) && digits < 1000)
+        return source_fault_of_status((int)digits);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (str_eq(code, words[i].word) || str_eq(type, words[i].word))
+            return words[i].fault;
+    return FAULT_SERVICE_FAILED;
 }
 
 static struct str first_text(const struct json *a, const struct json *b)
@@ -35,4 +91,73 @@ struct str source_error_words(const struct json *body)
     if (!words.n)
         words = first_text(detail, json_get(json_walk_next(&details), "msg"));
     return words;
+}
+
+/* ---- the small words of an answer --------------------------------------------------- */
+
+enum finish source_finish(struct str word, bool has_calls)
+{
+    static const struct {
+        struct str  word;
+        enum finish finish;
+    } words[] = {
+        { STR_INIT("length"), FINISH_LENGTH },
+        { STR_INIT("max_tokens"), FINISH_LENGTH },
+        { STR_INIT("model_context_window_exceeded"), FINISH_LENGTH },
+        { STR_INIT("tool_calls"), FINISH_TOOL_CALLS },
+        { STR_INIT("tool_call"), FINISH_TOOL_CALLS },
+        { STR_INIT("function_call"), FINISH_TOOL_CALLS },
+        { STR_INIT("tool_use"), FINISH_TOOL_CALLS },
+        { STR_INIT("content_filter"), FINISH_CONTENT_FILTER },
+        { STR_INIT("refusal"), FINISH_CONTENT_FILTER },
+    };
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (str_eq(word, words[i].word))
+            return words[i].finish;
+    return has_calls ? FINISH_TOOL_CALLS : FINISH_STOP;
+}
+
+uint64_t source_number(const struct json *v)
+{
+    int64_t  number;
+    uint64_t digits;
+
+    if (json_int(v, &number))
+        return number > 0 ? (uint64_t)number : 0;
+    return str_to_u64(json_str(v), &digits) && digits <= INT32_MAX ? digits : 0;
+}
+
+void source_usage(struct teller *t, uint64_t prompt, uint64_t completion)
+{
+    if (prompt || completion)
+        teller_usage(t, &(struct usage){ prompt, completion });
+}
+
+void source_call(struct teller *t, uint64_t *n_calls, const struct tool_piece *call,
+                 const struct json *arguments)
+{
+    struct tool_piece piece = *call;
+    struct buf        text = BUF(ARGUMENTS_MAX_BYTES), id = BUF(32);
+
+    if (!call->name.n)
+        return;
+    if (json_type(arguments) == JSON_OBJECT)
+        json_add_value(&text, arguments);
+    else
+        buf_add(&text, json_str(arguments));
+    if (!text.n)
+        buf_lit(&text, "{}");
+    buf_lit(&id, "call_");
+    buf_add_u64(&id, *n_calls);
+    piece.id = call->id.n ? call->id : buf_str(&id);
+    piece.index = (*n_calls)++;
+    teller_tool(t, &piece, buf_str(&text));
+    buf_release(&text);
+    buf_release(&id);
+}
+
+struct json_walk source_items(const struct json *v)
+{
+    return json_type(v) == JSON_OBJECT ? (struct json_walk){ v, 1 } : json_walk(v);
 }

@@ -1,62 +1,41 @@
 #include "provider/upstream.h"
 
 #include "base/clock.h"
-#include "base/deadline.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "net/http_client.h"
+#include "provider/advice.h"
+#include "provider/hearing.h"
+#include "provider/keys.h"
 #include "wire/http_text.h"
+#include "wire/sse_reader.h"
+#include "wire/utf8.h"
 
 enum { REQUEST_MAX_BYTES = 64 << 20, WHOLE_MAX_BYTES = 16 << 20, ERROR_MAX_BYTES = 64 * 1024 };
 
 struct call {
-    struct provider            *provider;
+    struct hearing              hearing;
     const struct upstream_kind *kind;
+    struct provider_key        *key;
     struct http_fetch           fetch;
-    struct teller               teller;
-    struct outlet               out;          /* the turn's; the teller has ours */
-    struct source              *source;
-    struct deadline             patience;     /* for the first event, then for the next bytes */
     int                         status;
     bool                        is_stream;
     struct buf                  body;         /* of an answer that is no stream */
 };
 
-/* ---- the end ---------------------------------------------------------------------------- */
-
-static void call_free(struct call *c)
+static void drop(struct hearing *h)
 {
-    c->provider->running--;
-    deadline_disarm(&c->patience);
-    c->kind->source->close(c->source);
+    struct call *c = LIST_OWNER(h, struct call, hearing);
+
+    http_fetch_cancel(&c->fetch);
+    hearing_release(h);
     buf_release(&c->body);
     mem_free(c);
 }
 
-/* The last word has just been said: the call is gone, before the turn that heard it can be. */
-static void call_end(struct call *c)
+static struct teller *teller_of(struct call *c)
 {
-    struct outlet out = c->out;
-
-    http_fetch_cancel(&c->fetch);
-    call_free(c);
-    out.flush(out.ctx);
-}
-
-static void fail(struct call *c, enum fault fault, struct str words)
-{
-    teller_fail(&c->teller, fault, words);
-    call_end(c);
-}
-
-static void out_of_patience(struct deadline *d)
-{
-    struct call *c = LIST_OWNER(d, struct call, patience);
-
-    if (c->teller.started)
-        fail(c, FAULT_WENT_QUIET, STR("nothing came any more"));
-    else
-        fail(c, FAULT_NO_FIRST_TOKEN, STR("nothing came"));
+    return &c->hearing.teller;
 }
 
 /* ---- the answer ---------------------------------------------------------------------------- */
@@ -67,6 +46,7 @@ static void on_head(struct http_fetch *f, int status, const struct http_fields *
     struct str   type = http_media_type(http_fields_nth(fields, STR("content-type"), 0));
 
     c->status = status;
+    teller_advise(teller_of(c), advice_of(status, fields));
     c->is_stream = status == 200 && !str_eq_nocase(type, STR("application/json"));
     c->body = BUF(status == 200 ? WHOLE_MAX_BYTES : ERROR_MAX_BYTES);
 }
@@ -76,35 +56,64 @@ static void on_body(struct http_fetch *f, struct str bytes)
     struct call *c = LIST_OWNER(f, struct call, fetch);
 
     if (c->is_stream)
-        c->kind->source->feed(c->source, bytes);
+        c->kind->source->feed(c->hearing.source, bytes);
     else
         buf_add(&c->body, bytes);
 }
 
-/* Keep-alive comments say that the service lives, so they push back the limit between two
- * events, but not the one for the first. */
 static void on_flush(struct http_fetch *f)
 {
-    struct call *c = LIST_OWNER(f, struct call, fetch);
+    hearing_flush(&LIST_OWNER(f, struct call, fetch)->hearing);
+}
 
-    if (c->teller.started)
-        deadline_arm(&c->patience, clock_now() + c->provider->settings->idle_timeout);
-    if (c->teller.ended)
-        call_end(c);                          /* whatever else comes is not read */
-    else
-        c->out.flush(c->out.ctx);
+static void keep_words(void *ctx, const struct sse_record *record)
+{
+    struct buf      *words = ctx;
+    const char      *why;
+    struct json_doc *doc = json_read_patiently(record->data, &why);
+
+    if (doc && words->n == 0)
+        buf_add(words, utf8_clip(source_error_words(json_root(doc)), words->limit));
+    json_free(doc);
+}
+
+/* The body of an error is JSON, or text, or (DashScope) an event stream with one event. */
+static void read_words(struct str body, struct buf *words)
+{
+    const char       *why;
+    struct json_doc  *doc = json_read_patiently(body, &why);
+    struct sse_reader reader;
+
+    if (doc)
+        buf_add(words, utf8_clip(source_error_words(json_root(doc)), words->limit));
+    json_free(doc);
+    if (words->n)
+        return;
+    sse_reader_init(&reader, true, ERROR_MAX_BYTES, keep_words, words);
+    if (sse_reader_feed(&reader, body) == 0)
+        sse_reader_end(&reader);
+    sse_reader_release(&reader);
+    if (words->n == 0)
+        buf_add(words, utf8_clip(body, words->limit));
+}
+
+/* With other keys at hand, what speaks against this one says nothing against asking again. */
+static void judge_key(struct call *c)
+{
+    uint64_t after = teller_of(c)->advice.after;
+
+    if (keys_judge(c->hearing.provider, c->key, c->status, after, clock_now()))
+        teller_advise(teller_of(c), (struct advice){ .at_once = true });
 }
 
 static void tell_status(struct call *c)
 {
-    const char      *why;
-    struct json_doc *doc = json_read_patiently(buf_str(&c->body), &why);
-    struct str       words = source_error_words(json_root(doc));
+    struct buf words = BUF(TELLER_WORDS_MAX);
 
-    if (!words.n)
-        words = buf_str(&c->body);
-    teller_fail(&c->teller, source_fault_of_status(c->status), words);
-    json_free(doc);
+    judge_key(c);
+    read_words(buf_str(&c->body), &words);
+    teller_fail(teller_of(c), source_fault_of_status(c->status), buf_str(&words));
+    buf_release(&words);
 }
 
 static void tell_answer(struct call *c)
@@ -114,10 +123,10 @@ static void tell_answer(struct call *c)
         return;
     }
     if (!c->is_stream && c->body.over)
-        teller_fail(&c->teller, FAULT_GARBAGE, STR("the answer is too large"));
+        teller_fail(teller_of(c), FAULT_GARBAGE, STR("the answer is too large"));
     else if (!c->is_stream)
-        c->kind->source->whole(c->source, buf_str(&c->body));
-    c->kind->source->end(c->source, false);
+        c->kind->source->whole(c->hearing.source, buf_str(&c->body));
+    c->kind->source->end(c->hearing.source, false);
 }
 
 static void on_end(struct http_fetch *f, enum http_fetch_end how, struct str why)
@@ -129,26 +138,27 @@ static void on_end(struct http_fetch *f, enum http_fetch_end how, struct str why
     case HTTP_FETCH_CLOSED: tell_answer(c); break;
     case HTTP_FETCH_CUT:
         if (c->is_stream)
-            c->kind->source->end(c->source, true);
-        teller_fail(&c->teller, FAULT_CUT, why.n ? why : STR("the connection was lost"));
+            c->kind->source->end(c->hearing.source, true);
+        teller_fail(teller_of(c), FAULT_CUT, why.n ? why : STR("the connection was lost"));
         break;
-    case HTTP_FETCH_NO_CONNECTION: teller_fail(&c->teller, FAULT_UNREACHABLE, why); break;
+    case HTTP_FETCH_NO_CONNECTION: teller_fail(teller_of(c), FAULT_UNREACHABLE, why); break;
     case HTTP_FETCH_CROWDED:
-        teller_fail(&c->teller, FAULT_PROVIDER_BUSY, STR("too many calls wait for a connection"));
+        teller_fail(teller_of(c), FAULT_PROVIDER_BUSY, STR("too many calls wait for a connection"));
         break;
     case HTTP_FETCH_GARBAGE:
-        teller_fail(&c->teller, FAULT_GARBAGE, STR("the answer is not HTTP"));
+        teller_fail(teller_of(c), FAULT_GARBAGE, STR("the answer is not HTTP"));
         break;
     }
-    call_end(c);
+    hearing_over(&c->hearing);
 }
 
 static const struct http_fetch_ops fetch_ops = { on_head, on_body, on_flush, on_end };
 
 /* ---- the question ---------------------------------------------------------------------------- */
 
-static struct buf write_request(const struct provider *p, const struct upstream_kind *kind,
-                                const struct question *q, struct str model)
+static struct buf write_request(const struct provider *p, struct str key,
+                                const struct upstream_kind *kind, const struct question *q,
+                                struct str model)
 {
     struct buf out = BUF(REQUEST_MAX_BYTES), body = BUF(REQUEST_MAX_BYTES);
 
@@ -156,9 +166,12 @@ static struct buf write_request(const struct provider *p, const struct upstream_
     buf_addf(&out, "POST %.*s", STR_ARG(p->base.path));
     kind->write_path(p, q, model, &out);
     buf_addf(&out, " HTTP/1.1\r\nhost: %.*s\r\n", STR_ARG(p->base.authority));
-    buf_lit(&out, "content-type: application/json\r\naccept: text/event-stream\r\n"
-                  "accept-encoding: identity\r\nuser-agent: runnel\r\n");
-    kind->write_fields(p, p->settings->api_key, &out);
+    buf_addf(&out,
+             "content-type: application/json\r\naccept: %s\r\n"
+             "accept-encoding: identity\r\nuser-agent: runnel\r\n",
+             q->asked == ASKED_CHAT ? "text/event-stream" : "application/json");
+    provider_write_headers(p, &out);
+    kind->write_fields(p, key, &out);
     buf_addf(&out, "content-length: %zu\r\n\r\n", body.n);
     buf_add(&out, buf_str(&body));
     buf_release(&body);
@@ -175,32 +188,28 @@ struct call *upstream_start(struct provider *p, const struct upstream_kind *kind
                                                .idle_timeout = s->keep_timeout };
     struct call                    *c = mem_new(sizeof *c);
 
-    c->provider = p;
     c->kind = kind;
-    c->out = out;
-    c->teller = (struct teller){ .out = out, .secret = s->api_key };
-    c->source = kind->source->open(&c->teller);
-    c->patience.run = out_of_patience;
-    deadline_arm(&c->patience, clock_now() + s->first_timeout);
-    p->running++;
-    http_fetch_start(&c->fetch, &fetch_ops, &p->way, &limits, write_request(p, kind, q, model));
+    c->key = keys_pick(p, clock_now());
+    c->hearing.drop = drop;
+    hearing_begin(&c->hearing, p, kind->source, c->key->text, out);
+    http_fetch_start(&c->fetch, &fetch_ops, &p->way, &limits,
+                     write_request(p, c->key->text, kind, q, model));
     return c;
 }
 
 void upstream_pause(struct call *c)
 {
-    deadline_disarm(&c->patience);            /* it is not the service that is slow */
+    hearing_pause(&c->hearing);
     http_fetch_pause(&c->fetch);
 }
 
 void upstream_resume(struct call *c)
 {
-    deadline_arm(&c->patience, clock_now() + c->provider->settings->idle_timeout);
+    hearing_resume(&c->hearing);
     http_fetch_resume(&c->fetch);
 }
 
 void upstream_cancel(struct call *c)
 {
-    http_fetch_cancel(&c->fetch);
-    call_free(c);
+    drop(&c->hearing);
 }

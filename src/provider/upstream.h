@@ -20,6 +20,8 @@ struct upstream_kind {
                        struct buf *out);
 };
 
+extern const struct upstream_kind openai_kind, dashscope_kind, anthropic_kind, ollama_kind;
+
 struct call *upstream_start(struct provider *p, const struct upstream_kind *kind,
                             const struct question *q, struct str model, struct outlet out);
 void         upstream_pause(struct call *c);

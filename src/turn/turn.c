@@ -1,9 +1,10 @@
 /* turn.c - one question, one answer.
  *
- *      admit ----> answer ----> (gone)
- *        |         ^    |         ^
- *        |         +----+ the next target, while nothing has been said
- *        +---- fault -------------+
+ *      admit ---> choose ---> place ---> answer ---> (gone)
+ *        |        ^    |        |          |            ^
+ *        |        +----|--------+----------+ somebody else, or the same again,
+ *        |             |                     while nothing has been said
+ *        +---- fault --+--------------------------------+
  *
  * The table `script` is the flow; read it first. A step asks for one thing and
  * waits. When the thing comes, got_*() says where to go next.
@@ -25,12 +26,12 @@
 #include "base/mem.h"
 #include "base/note.h"
 #include "chat/tally.h"
-#include "provider/catalog.h"
+#include "provider/plan.h"
 #include "turn/admit.h"
 
 #include <assert.h>
 
-enum step { STEP_ADMIT, STEP_ANSWER, STEP_GONE };
+enum step { STEP_ADMIT, STEP_CHOOSE, STEP_PLACE, STEP_ANSWER, STEP_GONE };
 
 struct turn {
     enum step   step;
@@ -40,15 +41,20 @@ struct turn {
     enum fault  fault;                        /* how it ended; NONE is well     */
     struct note note;
 
-    struct place    place;
+    struct place    place;                    /* in this process                */
+    struct place    target_place, provider_place;
+    struct deadline pause;                    /* before the next call           */
     struct deadline limit;                    /* of the whole turn              */
 
-    struct question    *question;
-    struct catalog     *catalog;
-    const struct model *model;
-    size_t              target;               /* the one in use                 */
-    struct call        *call;
-    bool                paused;
+    struct question     *question;
+    struct catalog      *catalog;
+    const struct model  *model;
+    struct plan          plan;   /* whom we ask                    */
+    bool                 chosen; /* the plan has somebody for us   */
+    enum fault           failed; /* of the last call, or why there was none */
+    const struct target *last_asked;
+    struct call         *call;
+    bool                 paused;
 
     struct list    sinks;
     size_t         full;                      /* sinks that hold us back        */
@@ -56,6 +62,7 @@ struct turn {
     struct tally   tally;
     enum finish    finish;
     struct str     words;                     /* the provider's own, of its failure */
+    struct advice  advice;                    /* and whether to ask it again    */
 
     struct link link;                         /* among all turns                */
     const char *route;
@@ -118,7 +125,7 @@ static void turn_flush(void *ctx)
 /* A call that speaks is paused while any reader is full. */
 static void turn_pace(struct turn *t)
 {
-    const struct provider_ops *ops = t->model->targets[t->target].provider->ops;
+    const struct provider_ops *ops = plan_target(&t->plan)->provider->ops;
     bool                       pause = t->full > 0;
 
     if (!t->call || pause == t->paused)
@@ -189,10 +196,13 @@ static void on_event(void *ctx, const struct event *ev)
         return;                               /* on the way out already         */
     if (ev->type == EVENT_ERROR) {
         t->words = arena_str(&t->question->arena, ev->text);
+        t->advice = ev->advice;
         turn_resume(t, ev->fault);            /* told once nobody else can answer */
         return;
     }
     assert(grammar_allows(&t->grammar, ev->type));
+    if (ev->type == EVENT_START)
+        plan_answered(&t->plan);
     turn_count(t, ev);
     if (ev->type == EVENT_FINISH) {
         t->finish = ev->finish;
@@ -204,61 +214,156 @@ static void on_event(void *ctx, const struct event *ev)
 
 /* ---- admit: wait for a place ------------------------------------------------------ */
 
-static void place_told(struct place *p, enum fault fault)
+static void admitted(struct place *p, bool held)
 {
-    turn_resume(LIST_OWNER(p, struct turn, place), fault);
+    turn_resume(LIST_OWNER(p, struct turn, place), held ? FAULT_NONE : FAULT_OVERLOADED);
+}
+
+static void ask_admit(struct turn *t)
+{
+    gate_ask(admit_gate(), &t->place, admitted);
+}
+
+static enum step got_admit(struct turn *t, enum fault came)
+{
+    t->fault = came;
+    return came ? STEP_GONE : STEP_CHOOSE;
+}
+
+static void drop_admit(struct turn *t)
+{
+    gate_give_back(&t->place);
+}
+
+/* ---- choose: whom to ask, now or after a pause ------------------------------------- */
+
+static void pause_is_over(struct deadline *d)
+{
+    turn_resume(LIST_OWNER(d, struct turn, pause), FAULT_NONE);
+}
+
+static void ask_choose(struct turn *t)
+{
+    uint64_t       now = clock_now(), until;
+    enum plan_step next = plan_next(&t->plan, now, &until);
+
+    t->chosen = next == PLAN_ASK;
+    if (next == PLAN_WAIT) {
+        deadline_arm(&t->pause, until);
+        return;
+    }
+    if (next == PLAN_STOP && until != UINT64_MAX && until > now)
+        t->advice.after = until - now;
+    turn_resume(t, next == PLAN_STOP ? t->failed : FAULT_NONE);
+}
+
+static enum step got_choose(struct turn *t, enum fault came)
+{
+    t->fault = came;
+    if (came)
+        return STEP_GONE;
+    return t->chosen ? STEP_PLACE : STEP_CHOOSE;
+}
+
+static void drop_choose(struct turn *t)
+{
+    deadline_disarm(&t->pause);
+}
+
+/* ---- place: as many talk to a target, and to its provider, as may -------------------- */
+
+static void provider_place_told(struct place *p, bool held)
+{
+    turn_resume(LIST_OWNER(p, struct turn, provider_place),
+                held ? FAULT_NONE : FAULT_PROVIDER_BUSY);
+}
+
+static void target_place_told(struct place *p, bool held)
+{
+    struct turn *t = LIST_OWNER(p, struct turn, target_place);
+
+    if (held)
+        gate_ask(&plan_target(&t->plan)->provider->standing->gate, &t->provider_place,
+                 provider_place_told);
+    else
+        turn_resume(t, FAULT_PROVIDER_BUSY);
 }
 
 static void ask_place(struct turn *t)
 {
-    admit_ask(&t->place, place_told);
-}
-
-static enum step got_place(struct turn *t, enum fault came)
-{
-    t->fault = came;
-    return came ? STEP_GONE : STEP_ANSWER;
+    gate_ask(&plan_target(&t->plan)->standing->gate, &t->target_place, target_place_told);
 }
 
 static void drop_place(struct turn *t)
 {
-    admit_give_back(&t->place);
+    gate_give_back(&t->provider_place);
+    gate_give_back(&t->target_place);
 }
 
-/* ---- answer: one target after the other, while nothing has been said -------------- */
+static enum step got_place(struct turn *t, enum fault came)
+{
+    if (came == FAULT_NONE)
+        return STEP_ANSWER;
+    drop_place(t);
+    t->fault = came;
+    if (t->interrupt)
+        return STEP_GONE;
+    if (!t->plan.calls)
+        t->failed = came;
+    plan_crowded(&t->plan);
+    return STEP_CHOOSE;
+}
+
+/* ---- answer: one call ------------------------------------------------------------------ */
 
 static void ask_answer(struct turn *t)
 {
-    const struct target *at = &t->model->targets[t->target];
-    struct provider     *p = at->provider;
+    const struct target *at = plan_target(&t->plan);
     struct outlet        out = { .put = on_event, .flush = turn_flush, .ctx = t };
 
-    if (p->settings->max_streams && p->running >= p->settings->max_streams) {
-        turn_resume(t, FAULT_PROVIDER_BUSY);
-        return;
-    }
+    plan_ask(&t->plan);
+    if (t->plan.calls > 1)
+        metric_add_labelled(METRIC_RETRIES, at == t->last_asked ? "again" : "elsewhere", "");
+    t->last_asked = at;
     t->paused = false;
-    t->call = p->ops->start(p, t->question, at->model, out);
+    t->call = at->provider->ops->start(at->provider, t->question, at->model, out);
     turn_pace(t);
+}
+
+static void log_failed_call(const struct turn *t, enum fault came)
+{
+    const struct target *at = plan_target(&t->plan);
+
+    LOG(LOG_INFO, L_MSG("call failed"), L_STR("request_id", t->request_id),
+        L_STR("provider", at->provider->settings->name), L_STR("model", at->model),
+        L_INT("call", t->plan.calls), L_TEXT("fault", fault_name(came)), L_STR("words", t->words),
+        L_MS("retry_after_ms", t->advice.after));
 }
 
 static enum step got_answer(struct turn *t, enum fault came)
 {
     bool silent = !t->grammar.started;
-    bool another = t->target + 1 < t->model->n_targets;
 
-    if (silent && another && !t->interrupt && fault_may_retry(came)) {
-        t->target++;
-        return STEP_ANSWER;
+    drop_place(t);
+    t->fault = t->failed = came;
+    metric_add_labelled(METRIC_CALLS, fault_name(came), "");
+    if (came == FAULT_NONE) {
+        plan_finished(&t->plan);
+        return STEP_GONE;
     }
-    t->fault = came;
-    return STEP_GONE;
+    if (t->interrupt) {
+        plan_left(&t->plan);
+        return STEP_GONE;
+    }
+    log_failed_call(t, came);
+    plan_failed(&t->plan, came, &t->advice, clock_now());
+    return silent && fault_may_retry(came) ? STEP_CHOOSE : STEP_GONE;
 }
 
 static void drop_answer(struct turn *t)
 {
     if (t->call)
-        t->model->targets[t->target].provider->ops->cancel(t->call);
+        plan_target(&t->plan)->provider->ops->cancel(t->call);
     t->call = NULL;
 }
 
@@ -270,7 +375,9 @@ static const struct {
     enum step (*got)(struct turn *t, enum fault came); /* it ended: where next? */
     void (*drop)(struct turn *t);             /* abandon it                     */
 } script[] = {
-    [STEP_ADMIT] = { "admit", ask_place, got_place, drop_place },
+    [STEP_ADMIT] = { "admit", ask_admit, got_admit, drop_admit },
+    [STEP_CHOOSE] = { "choose", ask_choose, got_choose, drop_choose },
+    [STEP_PLACE] = { "place", ask_place, got_place, drop_place },
     [STEP_ANSWER] = { "answer", ask_answer, got_answer, drop_answer },
 };
 
@@ -288,7 +395,8 @@ static void turn_enter(struct turn *t, enum step step)
 
 static void turn_log(const struct turn *t, const char *step)
 {
-    const struct provider_settings *p = t->model->targets[t->target].provider->settings;
+    const struct target            *at = plan_target(&t->plan);
+    const struct provider_settings *p = at->provider->settings;
     enum end                        end = fault_end(t->fault);
     uint64_t                        first = t->tally.first ? t->tally.first - t->tally.asked : 0;
 
@@ -297,8 +405,9 @@ static void turn_log(const struct turn *t, const char *step)
         L_TEXT("route", t->route), L_STR("client", t->client), L_STR("model", t->model->name),
         L_STR("provider", p->name), L_TEXT("end", end_name(end)),
         L_TEXT("fault", fault_name(t->fault)), L_TEXT("step", step), L_STR("words", t->words),
-        L_INT("target", t->target), L_INT("events", t->tally.events),
-        L_INT("text_bytes", t->tally.text_bytes), L_INT("prompt_tokens", t->tally.usage.prompt),
+        L_INT("target", at - t->model->targets), L_INT("calls", t->plan.calls),
+        L_INT("events", t->tally.events), L_INT("text_bytes", t->tally.text_bytes),
+        L_INT("prompt_tokens", t->tally.usage.prompt),
         L_INT("completion_tokens", t->tally.usage.completion), L_MS("first_ms", first),
         L_MS("ms", clock_exact() - t->tally.asked));
 }
@@ -309,13 +418,13 @@ static void turn_end(struct turn *t)
     struct event last = { .type = EVENT_FINISH, .finish = t->finish };
 
     if (t->fault)
-        last = (struct event){ .type = EVENT_ERROR, .fault = t->fault };
+        last = (struct event){ .type = EVENT_ERROR, .fault = t->fault, .advice = t->advice };
     turn_tell(t, &last);
     turn_flush(t);
     turn_log(t, script[t->step].name);
     while (t->sinks.n)
         turn_let_go(t, LIST_OWNER(list_first(&t->sinks), struct sink, link));
-    admit_give_back(&t->place);
+    gate_give_back(&t->place);
     deadline_disarm(&t->limit);
     note_tear(&t->note);
     list_take(&all, &t->link);
@@ -324,21 +433,26 @@ static void turn_end(struct turn *t)
     mem_free(t);
 }
 
+/* Steps that are over as soon as they are asked follow each other in one reading. */
 static void turn_step(struct note *n)
 {
     struct turn *t = LIST_OWNER(n, struct turn, note);
     enum step    next;
 
-    if (t->waiting) {                         /* an interrupt, not a result     */
-        script[t->step].drop(t);
-        t->waiting = false;
-        t->came = t->interrupt;
-    }
-    next = script[t->step].got(t, t->came);
-    if (next == STEP_GONE)
-        turn_end(t);
-    else
+    do {
+        note_tear(&t->note);
+        if (t->waiting) {                     /* an interrupt, not a result     */
+            script[t->step].drop(t);
+            t->waiting = false;
+            t->came = t->interrupt;
+        }
+        next = script[t->step].got(t, t->came);
+        if (next == STEP_GONE) {
+            turn_end(t);
+            return;
+        }
         turn_enter(t, next);
+    } while (!t->waiting);
 }
 
 struct turn *turn_start(const struct turn_order *order)
@@ -353,6 +467,9 @@ struct turn *turn_start(const struct turn_order *order)
     t->client = arena_str(&t->question->arena, order->client);
     t->tally.asked = clock_exact();
     t->note.run = turn_step;
+    t->failed = FAULT_RESTING;                /* unless somebody can be asked   */
+    plan_begin(&t->plan, t->model, t->catalog->settings->turns.max_pause, &t->question->arena);
+    t->pause.run = pause_is_over;
     t->limit.run = limit_reached;
     deadline_arm(&t->limit, clock_now() + t->catalog->settings->turns.max_time);
     list_push(&all, &t->link);

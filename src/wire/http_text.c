@@ -230,11 +230,81 @@ bool http_decode(struct str s, struct arena *a, struct str *out)
     return utf8_is_valid(*out);
 }
 
+static void encode(struct str s, char space, struct buf *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (c == ' ' && space)
+            buf_add_char(out, space);
+        else if (is_alnum(c) || (c && strchr("-._~", c)))
+            buf_add_char(out, (char)c);
+        else
+            buf_add(out, (struct str){ (char[]){ '%', digits[c >> 4], digits[c & 15] }, 3 });
+    }
+}
+
+void http_encode(struct str s, struct buf *out)
+{
+    encode(s, 0, out);
+}
+
+void http_encode_query(struct str s, struct buf *out)
+{
+    encode(s, '+', out);
+}
+
 bool http_is_plain_value(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
         if ((unsigned char)s.p[i] < ' ' || (unsigned char)s.p[i] >= 0x7f)
             return false;
+    return true;
+}
+
+static bool read_number(struct str s, size_t at, size_t n, int64_t *out)
+{
+    uint64_t v = 0;
+    bool     good = str_to_u64((struct str){ s.p + at, n }, &v);
+
+    *out = (int64_t)v;
+    return good;
+}
+
+static bool read_month(struct str s, int64_t *month)
+{
+    static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+    for (*month = 0; *month < 12; ++*month)
+        if (memcmp(s.p, names + *month * 3, 3) == 0)
+            return true;
+    return false;
+}
+
+/* Days since 1970 in the proleptic Gregorian calendar, counting years from March. */
+static int64_t days_since_1970(int64_t year, int64_t month, int64_t day)
+{
+    int64_t y = month < 2 ? year - 1 : year, m = (month + 10) % 12;
+
+    return y * 365 + y / 4 - y / 100 + y / 400 + (m * 306 + 5) / 10 + day - 1 - 719468;
+}
+
+bool http_read_date(struct str s, int64_t *seconds)
+{
+    int64_t day, month, year, hour, minute, second;
+
+    if (s.n != 29 || memcmp(s.p + 3, ", ", 2) != 0 || memcmp(s.p + 25, " GMT", 4) != 0 ||
+        s.p[7] != ' ' || s.p[11] != ' ' || s.p[16] != ' ' || s.p[19] != ':' || s.p[22] != ':')
+        return false;
+    if (!read_number(s, 5, 2, &day) || !read_month(str_from(s, 8), &month) ||
+        !read_number(s, 12, 4, &year) || !read_number(s, 17, 2, &hour) ||
+        !read_number(s, 20, 2, &minute) || !read_number(s, 23, 2, &second))
+        return false;
+    if (year < 1970 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
+        return false;
+    *seconds = ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
     return true;
 }
 

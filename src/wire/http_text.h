@@ -3,7 +3,7 @@
 #define WIRE_HTTP_TEXT_H
 
 #include "base/arena.h"
-#include "base/str.h"
+#include "base/buf.h"
 
 bool http_is_tchar(unsigned char c);
 bool http_is_token(struct str s);
@@ -37,8 +37,16 @@ bool http_read_url(struct str url, struct http_url *out);
 /* Percent-decodes into the arena. False for bad escapes, NUL and broken UTF-8. */
 bool http_decode(struct str s, struct arena *a, struct str *out);
 
+/* Percent-encodes all but letters, digits and "-._~"; in a query a space becomes "+". */
+void http_encode(struct str s, struct buf *out);
+void http_encode_query(struct str s, struct buf *out);
+
 /* One response header field value: visible ASCII and spaces only. */
 bool http_is_plain_value(struct str s);
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT", the one form of date that is sent today; in seconds
+ * since 1970. */
+bool http_read_date(struct str s, int64_t *seconds);
 
 const char *http_reason(int status);
 

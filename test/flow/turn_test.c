@@ -57,7 +57,6 @@ static struct call *fake_start(struct provider *p, const struct question *q, str
     assert_false(f->live);
     f->live = true;
     f->starts++;
-    p->running++;
     f->call = (struct call){ .provider = p, .out = out, .at = f->script };
     return &f->call;
 }
@@ -68,7 +67,6 @@ static void fake_gone(struct call *c)
 
     assert_true(f->live);
     f->live = false;
-    c->provider->running--;
 }
 
 static void fake_cancel(struct call *c)
@@ -95,7 +93,12 @@ static void fake_resume(struct call *c)
     f->resumes++;
 }
 
-static const struct provider_ops fake_ops = { fake_start, fake_pause, fake_resume, fake_cancel };
+static const struct provider_ops fake_ops = {
+    .start = fake_start,
+    .pause = fake_pause,
+    .resume = fake_resume,
+    .cancel = fake_cancel,
+};
 
 static void fake_say(struct call *c, char letter)
 {
@@ -197,10 +200,18 @@ static struct target        targets[2];
 static struct place         holder;           /* somebody else's place          */
 static uint64_t             now_ms;
 
-static void holder_told(struct place *p, enum fault fault)
+static void holder_told(struct place *p, bool held)
 {
     (void)p;
-    assert_int_equal(fault, FAULT_NONE);
+    assert_true(held);
+}
+
+static struct standing *stand(const char *provider, const char *at)
+{
+    struct standing *s = standing_hold(str_of(provider), str_of(at));
+
+    gate_configure(&s->gate, 100, 0, 0);
+    return s;
 }
 
 static void world_begin(const char *first, const char *second)
@@ -213,8 +224,14 @@ static void world_begin(const char *first, const char *second)
     two.settings.name = STR("two");
     one.provider = (struct provider){ .ops = &fake_ops, .settings = &one.settings };
     two.provider = (struct provider){ .ops = &fake_ops, .settings = &two.settings };
-    targets[0] = (struct target){ &one.provider, STR("real-name") };
-    targets[1] = (struct target){ &two.provider, STR("real-name") };
+    one.provider.standing = stand("one", "");
+    two.provider.standing = stand("two", "");
+    targets[0] = (struct target){ .provider = &one.provider,
+                                  .model = STR("real-name"),
+                                  .standing = stand("one", "real-name") };
+    targets[1] = (struct target){ .provider = &two.provider,
+                                  .model = STR("real-name"),
+                                  .standing = stand("two", "real-name") };
     model = (struct model){ STR("model"), targets, second ? 2 : 1 };
     s->turns = (struct turn_settings){ .max_running = 10,
                                        .max_waiting = 10,
@@ -268,12 +285,19 @@ static void settle(void)
     assert_int_equal(turns_alive(), 0);
     assert_int_equal(tape.closed, 1);
     assert_false(one.live || two.live);
-    admit_give_back(&holder);
+    gate_give_back(&holder);
     assert_int_equal(metric_value(METRIC_TURNS_RUNNING), 0);
     assert_int_equal(metric_value(METRIC_TURNS_WAITING), 0);
     assert_int_equal(deadlines_next(), UINT64_MAX);
     assert_false(notes_waiting());
     assert_int_equal(catalog->owners, 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(targets[i].standing->gate.held + targets[i].standing->gate.line.n, 0);
+        assert_int_equal(targets[i].provider->standing->gate.held, 0);
+        assert_false(targets[i].standing->tried);
+        standing_drop(targets[i].standing);
+        standing_drop(targets[i].provider->standing);
+    }
     offer_withdraw();
 }
 
@@ -318,7 +342,7 @@ static void arrange_admission(enum mode mode)
     s->max_running = 1;
     s->max_waiting = mode == FAILS ? 0 : 10;
     admit_configure(s);
-    admit_ask(&holder, holder_told);
+    gate_ask(admit_gate(), &holder, holder_told);
 }
 
 static void run_case(enum mode admission, enum mode answer, int interrupt_at)
@@ -333,7 +357,7 @@ static void run_case(enum mode admission, enum mode answer, int interrupt_at)
         if (i == interrupt_at)
             turn_interrupt(t, FAULT_SHUTDOWN);
         if (i == 5 && admission == LATER)
-            admit_give_back(&holder);
+            gate_give_back(&holder);
         pass();
     }
     if (turns_alive()) {                      /* only silence may last, and only undisturbed */
@@ -435,8 +459,7 @@ static void a_full_provider_is_passed_over(void **state)
 {
     (void)state;
     world_begin("sduf", "sduf");
-    one.settings.max_streams = 2;
-    one.provider.running = 2;
+    gate_configure(&one.provider.standing->gate, 0, 0, 0);
     ask();
     pass_until_over(PASSES);
     told("sduf", FAULT_NONE);
@@ -445,8 +468,7 @@ static void a_full_provider_is_passed_over(void **state)
     settle();
 
     world_begin("sduf", NULL);
-    one.settings.max_streams = 2;
-    one.provider.running = 1;
+    gate_configure(&targets[0].standing->gate, 1, 0, 0);
     ask();
     pass_until_over(PASSES);
     told("sduf", FAULT_NONE);

@@ -94,7 +94,7 @@ static struct json_doc *read_text(struct str quoted, struct str *text)
 static enum fault fault_named(struct str name)
 {
     static const enum fault faults[] = {
-#define X(id, name, http, retry, end, text) FAULT_##id,
+#define X(id, name, http, elsewhere, again, breaks, end, text) FAULT_##id,
         FAULTS(X)
 #undef X
     };

@@ -1,11 +1,14 @@
 /* source_test.c - recorded bytes of providers -> events, the same at every cut.
  *
- * test/golden/source/KIND/NAME.in holds the bytes, NAME.events what they say:
+ * test/golden/source/KIND/NAME.in holds the bytes of a stream (NAME.body: of an answer that
+ * is none), NAME.events what they say:
  *
- *     start | delta "text" | reasoning "text" | tool INDEX "id" "name" "arguments"
+ *     start ["session"] | delta "text" | reasoning "text"
+ *     tool INDEX "id" "name" "arguments" | citation "id" "title" "url" "text"
  *     usage PROMPT COMPLETION | finish REASON | error FAULT ["words"]
  *
- * Words are compared only where the file gives them. */
+ * Words are compared only where the file gives them. Spark has messages instead of a stream:
+ * one in each line. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +26,19 @@
 
 enum { FILE_MAX = 1 << 16 };
 
-static const char *folder;                    /* of the kind under test         */
+static const struct kind {
+    const char              *name;
+    const struct source_ops *source;
+    bool                     has_messages;
+    int                      files;           /* at least so many               */
+} kinds[] = {
+    { "openai", &openai_source, false, 30 }, { "dashscope", &dashscope_source, false, 65 },
+    { "spark", &spark_source, true, 55 },    { "anthropic", &anthropic_source, false, 40 },
+    { "ollama", &ollama_source, false, 25 },
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static const struct kind *kind;               /* under test                     */
 
 static const char *const finish_names[] = {
     [FINISH_STOP] = "stop",
@@ -35,6 +50,7 @@ static const char *const finish_names[] = {
 struct tape {
     struct buf     text;
     struct grammar grammar;
+    struct advice  advice;                    /* of the last word               */
     bool           with_words;
 };
 
@@ -50,11 +66,18 @@ static void put(void *ctx, const struct event *ev)
     struct buf  *out = &t->text;
 
     assert_true(grammar_allows(&t->grammar, ev->type));
+    t->advice = ev->advice;
     buf_add(out, str_of(ev->type == EVENT_TOOL_CALL ? "tool" : event_name(ev->type)));
     if (ev->type == EVENT_TOOL_CALL) {
         buf_addf(out, " %d", (int)ev->tool.index);
         add_words(out, ev->tool.id);
         add_words(out, ev->tool.name);
+    }
+    if (ev->type == EVENT_CITATION) {
+        add_words(out, ev->citation.id);
+        add_words(out, ev->citation.title);
+        add_words(out, ev->citation.url);
+        add_words(out, ev->citation.text);
     }
     if (ev->type == EVENT_USAGE)
         buf_addf(out, " %d %d", (int)ev->usage.prompt, (int)ev->usage.completion);
@@ -63,7 +86,7 @@ static void put(void *ctx, const struct event *ev)
     if (ev->type == EVENT_ERROR)
         buf_addf(out, " %s", fault_name(ev->fault));
     if (ev->type == EVENT_DELTA || ev->type == EVENT_REASONING || ev->type == EVENT_TOOL_CALL ||
-        (ev->type == EVENT_ERROR && t->with_words))
+        (ev->type == EVENT_START && ev->text.n) || (ev->type == EVENT_ERROR && t->with_words))
         add_words(out, ev->text);
     buf_lit(out, "\n");
 }
@@ -78,9 +101,10 @@ static struct str read_file(const char *name, const char *ending, char *bytes)
     char  path[600];
     FILE *f;
 
-    snprintf(path, sizeof path, "%s/%s%s", folder, name, ending);
+    snprintf(path, sizeof path, "test/golden/source/%s/%s%s", kind->name, name, ending);
     f = fopen(path, "rb");
-    assert_non_null(f);
+    if (!f)
+        fail_msg("%s is missing", path);
     struct str s = { bytes, fread(bytes, 1, FILE_MAX, f) };
     assert_true(s.n < FILE_MAX);
     fclose(f);
@@ -88,103 +112,194 @@ static struct str read_file(const char *name, const char *ending, char *bytes)
 }
 
 /* Every piece lies in memory of its own, so that a byte read too late is seen. */
-static void feed_copy(struct source *s, struct str piece)
+static void hand_copy(struct source *s, struct str piece,
+                      void (*hand)(struct source *s, struct str bytes))
 {
     char *copy = mem_copy(piece.p, piece.n);
 
-    openai_source.feed(s, (struct str){ copy, piece.n });
+    hand(s, (struct str){ copy, piece.n });
     mem_free(copy);
 }
 
-static void expect(const char *name, struct str in, struct str wanted, size_t first, size_t piece)
+/* One way to hand a file to a source. */
+struct way {
+    bool   as_body;
+    size_t first, piece;                      /* where the bytes are cut        */
+};
+
+static void hand_messages(struct source *s, struct str in)
 {
+    const char *end;
+
+    while (in.n && (end = memchr(in.p, '\n', in.n))) {
+        struct str line = { in.p, (size_t)(end - in.p) };
+
+        hand_copy(s, line, kind->source->whole);
+        in = str_from(in, line.n + 1);
+    }
+}
+
+static void hand_pieces(struct source *s, struct str in, const struct way *way)
+{
+    for (size_t at = 0, n = way->first; at < in.n; at += n, n = way->piece) {
+        n = n > in.n - at ? in.n - at : n;
+        hand_copy(s, (struct str){ in.p + at, n }, kind->source->feed);
+    }
+}
+
+static bool says(const char *name, struct str in, struct str wanted, struct way way)
+{
+    bool           same;
     struct tape    tape = { .text = BUF(1 << 20) };
     struct teller  teller = { .out = { put, flush, &tape } };
-    struct source *s = openai_source.open(&teller);
+    struct source *s = kind->source->open(&teller);
     const char    *error = memmem(wanted.p, wanted.n, "error ", 6);
 
     tape.with_words = error && memchr(error, '"', wanted.n - (size_t)(error - wanted.p));
-    for (size_t at = 0, n = first; at < in.n; at += n, n = piece) {
-        n = n > in.n - at ? in.n - at : n;
-        feed_copy(s, (struct str){ in.p + at, n });
-    }
-    openai_source.end(s, false);
-    openai_source.close(s);
-    if (!str_eq(buf_str(&tape.text), wanted))
-        fail_msg("%s, cut at %zu then every %zu:\n--- came\n%.*s--- wanted\n%.*s", name, first,
-                 piece, STR_ARG(buf_str(&tape.text)), STR_ARG(wanted));
+    if (way.as_body)
+        hand_copy(s, in, kind->source->whole);
+    else if (kind->has_messages)
+        hand_messages(s, in);
+    else
+        hand_pieces(s, in, &way);
+    kind->source->end(s, false);
+    kind->source->close(s);
+    same = str_eq(buf_str(&tape.text), wanted);
+    if (!same)
+        print_error("%s/%s, cut at %zu then every %zu:\n--- came\n%.*s--- wanted\n%.*s", kind->name,
+                    name, way.first, way.piece, STR_ARG(buf_str(&tape.text)), STR_ARG(wanted));
     buf_release(&tape.text);
+    return same;
 }
 
-static void check_file(const char *name)
+/* Until the first difference. */
+static bool check_file(const char *name, const char *ending)
 {
     static char in_bytes[FILE_MAX], event_bytes[FILE_MAX];
-    struct str  in = read_file(name, ".in", in_bytes);
+    struct str  in = read_file(name, ending, in_bytes);
     struct str  wanted = read_file(name, ".events", event_bytes);
 
-    expect(name, in, wanted, in.n, 1);
-    expect(name, in, wanted, 1, 1);
-    expect(name, in, wanted, 3, 7);
+    if (!says(name, in, wanted, (struct way){ strcmp(ending, ".body") == 0, in.n, 1 }))
+        return false;
+    if (kind->has_messages || strcmp(ending, ".in") != 0)
+        return true;
+    if (!says(name, in, wanted, (struct way){ false, 1, 1 }) ||
+        !says(name, in, wanted, (struct way){ false, 3, 7 }))
+        return false;
     for (size_t cut = 1; cut < in.n; cut++)
-        expect(name, in, wanted, cut, in.n);
+        if (!says(name, in, wanted, (struct way){ false, cut, in.n }))
+            return false;
+    return true;
 }
 
-static void recorded_streams_say_what_they_say(void **state)
+static void check_kind(void)
 {
+    char           path[100];
     DIR           *dir;
     struct dirent *entry;
-    int            files = 0;
+    int            files = 0, wrong = 0;
 
-    (void)state;
-    folder = "test/golden/source/openai";
-    dir = opendir(folder);
+    snprintf(path, sizeof path, "test/golden/source/%s", kind->name);
+    dir = opendir(path);
     assert_non_null(dir);
     while ((entry = readdir(dir))) {
-        size_t n = strlen(entry->d_name);
+        char       *dot = strrchr(entry->d_name, '.');
+        const char *ending = dot && strcmp(dot, ".body") == 0 ? ".body" : ".in";
 
-        if (n < 4 || strcmp(entry->d_name + n - 3, ".in") != 0)
+        if (!dot || strcmp(dot, ending) != 0)
             continue;
-        entry->d_name[n - 3] = '\0';
-        check_file(entry->d_name);
+        *dot = '\0';
+        wrong += !check_file(entry->d_name, ending);
         files++;
     }
     closedir(dir);
-    assert_true(files >= 25);
+    if (wrong || files < kind->files)
+        fail_msg("%s: %d of %d files are wrong", kind->name, wrong, files);
+}
+
+static void recorded_answers_say_what_they_say(void **state)
+{
+    (void)state;
+    for (kind = kinds; kind < kinds + KINDS; kind++)
+        check_kind();
+}
+
+/* What a source says to `bytes` in pieces, `times` over, when the connection then ends. */
+static void check_stream(const struct source_ops *source, struct str bytes, int times, bool cut,
+                         const char *wanted)
+{
+    struct tape    tape = { .text = BUF(1 << 20) };
+    struct teller  teller = { .out = { put, flush, &tape } };
+    struct source *s = source->open(&teller);
+
+    while (times--)
+        source->feed(s, bytes);
+    source->end(s, cut);
+    source->close(s);
+    if (!str_eq(buf_str(&tape.text), str_of(wanted)))
+        fail_msg("came\n%.*s", STR_ARG(buf_str(&tape.text)));
+    buf_release(&tape.text);
 }
 
 static void an_endless_event_is_refused(void **state)
 {
-    struct tape    tape = { .text = BUF(1 << 20) };
-    struct teller  teller = { .out = { put, flush, &tape } };
-    struct source *s = openai_source.open(&teller);
-    static char    a[64 * 1024];
+    static char a[64 * 1024];
 
     (void)state;
     memset(a, 'a', sizeof a);
-    openai_source.feed(s, STR("data: "));
-    for (int i = 0; i < 100; i++)
-        openai_source.feed(s, (struct str){ a, sizeof a });
-    openai_source.end(s, false);
-    openai_source.close(s);
-    assert_true(str_eq(buf_str(&tape.text), STR("error garbage\n")));
-    buf_release(&tape.text);
+    for (kind = kinds; kind < kinds + KINDS; kind++)
+        check_stream(kind->source, (struct str){ a, sizeof a }, 100, false, "error garbage\n");
 }
 
-static void a_whole_answer_is_read_too(void **state)
+/* Half of what came last is not read when the connection is lost. */
+static void a_lost_connection_is_a_cut(void **state)
 {
-    struct tape    tape = { .text = BUF(1 << 20) };
-    struct teller  teller = { .out = { put, flush, &tape } };
-    struct source *s = openai_source.open(&teller);
+    (void)state;
+    check_stream(&openai_source, STR("data: {\"choices\":[{\"finish_reason\":\"stop\"}]}"), 1, true,
+                 "error cut\n");
+    check_stream(&dashscope_source, STR("data:{\"output\":{\"finish_reason\":\"stop\"}}"), 1, true,
+                 "error cut\n");
+    check_stream(&anthropic_source, STR("data: {\"type\":\"message_stop\"}"), 1, true,
+                 "error cut\n");
+    check_stream(&ollama_source, STR("{\"done\":true}"), 1, true, "error cut\n");
+    check_stream(&spark_source, STR(""), 0, true, "error cut\n");
+}
+
+static void a_whole_answer_that_came_before_the_loss_counts(void **state)
+{
+    (void)state;
+    check_stream(&dashscope_source,
+                 STR("data:{\"output\":{\"text\":\"a\",\"finish_reason\":\"stop\"}}\n"), 1, true,
+                 "start\ndelta \"a\"\nfinish stop\n");
+    check_stream(&anthropic_source, STR("data: {\"type\":\"message_stop\"}\n\n"), 1, true,
+                 "start\nfinish stop\n");
+    check_stream(&ollama_source, STR("{\"done\":true}\n"), 1, true, "start\nfinish stop\n");
+}
+
+/* The daily limit is the one of Spark's faults that another try cannot help. */
+static void spark_says_when_it_is_not_to_be_asked_again(void **state)
+{
+    static const struct {
+        struct str message;
+        bool       not_again;
+    } cases[] = {
+        { STR_INIT("{\"header\":{\"code\":11201}}"), true },
+        { STR_INIT("{\"header\":{\"code\":\"11201\"}}"), true },
+        { STR_INIT("{\"header\":{\"code\":11202}}"), false },
+    };
 
     (void)state;
-    openai_source.whole(
-        s, STR("\n\n{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"all\"},"
-               "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,"
-               "\"completion_tokens\":1}}"));
-    openai_source.end(s, false);
-    openai_source.close(s);
-    assert_true(str_eq(buf_str(&tape.text), STR("start\ndelta \"all\"\nusage 1 1\nfinish stop\n")));
-    buf_release(&tape.text);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tape    tape = { .text = BUF(4096) };
+        struct teller  teller = { .out = { put, flush, &tape } };
+        struct source *s = spark_source.open(&teller);
+
+        spark_source.whole(s, cases[i].message);
+        spark_source.close(s);
+        assert_true(str_eq(buf_str(&tape.text), STR("error service_busy\n")));
+        assert_int_equal(tape.advice.not_again, cases[i].not_again);
+        buf_release(&tape.text);
+    }
 }
 
 static void a_secret_is_not_repeated(void **state)
@@ -203,9 +318,11 @@ static void a_secret_is_not_repeated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(recorded_streams_say_what_they_say),
+        cmocka_unit_test(recorded_answers_say_what_they_say),
         cmocka_unit_test(an_endless_event_is_refused),
-        cmocka_unit_test(a_whole_answer_is_read_too),
+        cmocka_unit_test(a_lost_connection_is_a_cut),
+        cmocka_unit_test(a_whole_answer_that_came_before_the_loss_counts),
+        cmocka_unit_test(spark_says_when_it_is_not_to_be_asked_again),
         cmocka_unit_test(a_secret_is_not_repeated),
     };
 

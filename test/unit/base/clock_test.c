@@ -40,6 +40,26 @@ static time_t read_time(const char *text, const char *format)
     return t;
 }
 
+TEST(an_http_date_is_made_of_any_second)
+{
+    static const struct {
+        int64_t     seconds;
+        const char *date;
+    } rows[] = {
+        { 0, "Thu, 01 Jan 1970 00:00:00 GMT" },
+        { 784111777, "Sun, 06 Nov 1994 08:49:37 GMT" },
+        { 951782400, "Tue, 29 Feb 2000 00:00:00 GMT" },
+        { 1683283419, "Fri, 05 May 2023 10:43:39 GMT" },
+        { 4102444799, "Thu, 31 Dec 2099 23:59:59 GMT" },
+    };
+    char out[30];
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        clock_http_date_of(rows[i].seconds, out);
+        assert_string_equal(out, rows[i].date);
+    }
+}
+
 TEST(the_http_date_is_now_in_rfc_9110_form)
 {
     char   out[31];
@@ -99,6 +119,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(time_stands_still_until_it_is_read_anew),
         cmocka_unit_test(wall_time_is_the_kernels),
+        cmocka_unit_test(an_http_date_is_made_of_any_second),
         cmocka_unit_test(the_http_date_is_now_in_rfc_9110_form),
         cmocka_unit_test(the_log_time_is_now_with_milliseconds),
         cmocka_unit_test(the_dates_move_on_with_the_second),

@@ -150,6 +150,22 @@ TEST(whole_numbers_are_whole_however_they_are_written)
     }
 }
 
+TEST(any_number_is_a_number_and_nothing_else_is)
+{
+    struct json_doc    *doc = good(STR("[0.25,-3,18446744073709551615,1e300,\"1\",true,[1],null]"));
+    static const double want[] = { 0.25, -3, 18446744073709551615.0, 1e300 };
+    struct json_walk    w = json_walk(json_root(doc));
+    double              d = 7;
+
+    for (size_t i = 0; i < COUNT(want); i++)
+        check_that(json_number(json_walk_next(&w), &d) && d == want[i], "row %zu", i);
+    d = 7;
+    while (w.left)
+        check_that(!json_number(json_walk_next(&w), &d) && d == 7, "%zu left", w.left);
+    assert_false(json_number(NULL, &d));
+    json_free(doc);
+}
+
 TEST(what_rfc_8259_does_not_allow_is_refused)
 {
     static const struct str rows[] = {
@@ -439,6 +455,7 @@ int main(void)
         cmocka_unit_test(readers_give_nothing_of_another_type),
         cmocka_unit_test(arrays_are_walked_in_order_with_their_nulls),
         cmocka_unit_test(whole_numbers_are_whole_however_they_are_written),
+        cmocka_unit_test(any_number_is_a_number_and_nothing_else_is),
         cmocka_unit_test(what_rfc_8259_does_not_allow_is_refused),
         cmocka_unit_test(numbers_that_no_double_holds_are_refused),
         cmocka_unit_test(half_of_a_surrogate_pair_is_refused),

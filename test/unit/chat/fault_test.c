@@ -3,7 +3,7 @@
 #include "chat/fault.h"
 
 static const enum fault all[] = {
-#define X(id, name, http, retry, end, text) FAULT_##id,
+#define X(id, name, http, elsewhere, again, breaks, end, text) FAULT_##id,
     FAULTS(X)
 #undef X
 };

@@ -10,14 +10,13 @@ enum { PLACES = 6 };
 static struct place places[PLACES];
 static char         told[100]; /* "0" place 0 holds, "0!" it was refused */
 
-static void write_down(struct place *p, enum fault fault)
+static void write_down(struct place *p, bool held)
 {
     char   digit = (char)('0' + (p - places));
     size_t n = strlen(told);
 
-    assert_true(fault == FAULT_NONE || fault == FAULT_OVERLOADED);
-    assert_int_equal(p->state, fault ? PLACE_NONE : PLACE_HELD);
-    snprintf(told + n, sizeof told - n, fault ? "%c!" : "%c", digit);
+    assert_int_equal(p->state, held ? PLACE_HELD : PLACE_NONE);
+    snprintf(told + n, sizeof told - n, held ? "%c" : "%c!", digit);
 }
 
 static void check_told(const char *want)
@@ -35,7 +34,7 @@ static void configure(uint64_t running, uint64_t waiting, uint64_t wait_ms)
 static void ask(int first, int last)
 {
     for (int i = first; i <= last; i++)
-        admit_ask(&places[i], write_down);
+        gate_ask(admit_gate(), &places[i], write_down);
 }
 
 static void check_figures(int64_t running, int64_t waiting)
@@ -64,7 +63,7 @@ static int teardown(void **state)
     (void)state;
     configure(0, 0, 0);
     for (int i = 0; i < PLACES; i++)
-        admit_give_back(&places[i]);
+        gate_give_back(&places[i]);
     return metric_value(METRIC_TURNS_RUNNING) || deadlines_next() != UINT64_MAX ? -1 : 0;
 }
 
@@ -74,7 +73,7 @@ TEST(places_are_held_until_there_are_no_more)
     ask(0, 2);
     check_told("012!");
     check_figures(2, 0);
-    admit_give_back(&places[0]);
+    gate_give_back(&places[0]);
     check_figures(1, 0);
     ask(3, 3);
     check_told("3");
@@ -87,7 +86,7 @@ TEST(who_comes_first_is_served_first)
     check_told("0");
     check_figures(1, 4);
     for (int i = 0; i < 4; i++)
-        admit_give_back(&places[i]);
+        gate_give_back(&places[i]);
     check_told("1234");
     check_figures(1, 0);
 }
@@ -122,7 +121,7 @@ TEST(who_is_served_is_not_refused_later)
 {
     configure(1, 10, 100);
     ask(0, 1);
-    admit_give_back(&places[0]);
+    gate_give_back(&places[0]);
     check_told("01");
     pass(1000);
     check_told("");
@@ -141,11 +140,11 @@ TEST(who_leaves_the_line_is_forgotten)
 {
     configure(1, 10, 100);
     ask(0, 3);
-    admit_give_back(&places[2]);
+    gate_give_back(&places[2]);
     check_figures(1, 2);
-    admit_give_back(&places[2]);
-    admit_give_back(&places[0]);
-    admit_give_back(&places[1]);
+    gate_give_back(&places[2]);
+    gate_give_back(&places[0]);
+    gate_give_back(&places[1]);
     check_told("013");
     pass(1000);
     check_told("");
@@ -156,11 +155,11 @@ TEST(giving_back_nothing_changes_nothing)
     configure(1, 0, 0);
     ask(0, 1);
     check_told("01!");
-    admit_give_back(&places[1]);
-    admit_give_back(&places[5]);
+    gate_give_back(&places[1]);
+    gate_give_back(&places[5]);
     check_figures(1, 0);
-    admit_give_back(&places[0]);
-    admit_give_back(&places[0]);
+    gate_give_back(&places[0]);
+    gate_give_back(&places[0]);
     check_figures(0, 0);
     ask(2, 3);
     check_told("23!");
@@ -182,37 +181,37 @@ TEST(fewer_places_take_none_away)
     check_told("012");
     configure(1, 10, 1000);
     check_figures(3, 1);
-    admit_give_back(&places[0]);
-    admit_give_back(&places[1]);
+    gate_give_back(&places[0]);
+    gate_give_back(&places[1]);
     check_told("");
-    admit_give_back(&places[2]);
+    gate_give_back(&places[2]);
     check_told("3");
     check_figures(1, 0);
 }
 
-static void bring_a_friend(struct place *p, enum fault fault)
+static void bring_a_friend(struct place *p, bool held)
 {
-    write_down(p, fault);
-    admit_ask(&places[5], write_down);
+    write_down(p, held);
+    gate_ask(admit_gate(), &places[5], write_down);
 }
 
 TEST(who_comes_while_the_line_is_served_does_not_overtake_it)
 {
     configure(1, 10, 1000);
     ask(0, 0);
-    admit_ask(&places[1], bring_a_friend);
+    gate_ask(admit_gate(), &places[1], bring_a_friend);
     ask(2, 3);
     configure(4, 10, 1000);
     check_told("0123");
     check_figures(4, 1);
-    admit_give_back(&places[0]);
+    gate_give_back(&places[0]);
     check_told("5");
 }
 
-static void give_back_at_once(struct place *p, enum fault fault)
+static void give_back_at_once(struct place *p, bool held)
 {
-    write_down(p, fault);
-    admit_give_back(p);
+    write_down(p, held);
+    gate_give_back(p);
 }
 
 TEST(a_place_may_be_given_back_by_who_is_told)
@@ -220,27 +219,27 @@ TEST(a_place_may_be_given_back_by_who_is_told)
     configure(1, 10, 1000);
     ask(0, 0);
     for (int i = 1; i < PLACES; i++)
-        admit_ask(&places[i], give_back_at_once);
-    admit_give_back(&places[0]);
+        gate_ask(admit_gate(), &places[i], give_back_at_once);
+    gate_give_back(&places[0]);
     check_told("012345");
     check_figures(0, 0);
 }
 
-static void ask_again(struct place *p, enum fault fault)
+static void ask_again(struct place *p, bool held)
 {
-    write_down(p, fault);
-    admit_ask(p, write_down);
+    write_down(p, held);
+    gate_ask(admit_gate(), p, write_down);
 }
 
 TEST(who_is_refused_may_ask_again)
 {
     configure(1, 1, 100);
     ask(0, 0);
-    admit_ask(&places[1], ask_again);
+    gate_ask(admit_gate(), &places[1], ask_again);
     pass(100);
     check_told("01!");
     check_figures(1, 1);
-    admit_give_back(&places[0]);
+    gate_give_back(&places[0]);
     check_told("1");
 }
 

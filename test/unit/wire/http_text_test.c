@@ -222,6 +222,31 @@ TEST(a_nul_that_is_not_escaped_is_refused_too)
     assert_false(good);
 }
 
+TEST(what_is_not_plain_is_percent_encoded)
+{
+    struct buf path = BUF(10000), query = BUF(10000);
+
+    for (int c = 0; c < 256; c++) {
+        struct str byte = { (char[]){ (char)c }, 1 };
+        char       escape[12];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     (c && strchr("-._~", c));
+
+        snprintf(escape, sizeof escape, "%%%02X", (unsigned)c);
+        buf_clear(&path);
+        buf_clear(&query);
+        http_encode(byte, &path);
+        http_encode_query(byte, &query);
+        check_text(buf_str(&path), plain ? ((char[]){ (char)c, 0 }) : escape);
+        check_text(buf_str(&query), plain ? ((char[]){ (char)c, 0 }) : c == ' ' ? "+" : escape);
+    }
+    buf_clear(&path);
+    http_encode(STR("a b/\xe4\xbd\xa0"), &path);
+    check_buf(&path, "a%20b%2F%E4%BD%A0");
+    buf_release(&path);
+    buf_release(&query);
+}
+
 TEST(a_plain_value_is_visible_ascii_and_blanks)
 {
     for (int c = 0; c < 256; c++) {
@@ -263,6 +288,7 @@ int main(void)
         cmocka_unit_test(malformed_targets_are_refused),
         cmocka_unit_test(percent_escapes_are_decoded),
         cmocka_unit_test(a_nul_that_is_not_escaped_is_refused_too),
+        cmocka_unit_test(what_is_not_plain_is_percent_encoded),
         cmocka_unit_test(a_plain_value_is_visible_ascii_and_blanks),
         cmocka_unit_test(every_status_we_send_has_a_reason),
     };
