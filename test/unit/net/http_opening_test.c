@@ -107,6 +107,11 @@ static const struct {
     { 200, STR_INIT(A("100 Continue", "\r\n") A("403 No", "Content-Length: 2\r\n\r\nno")),
       STR_INIT("REFUSED 403 [no]") },
     { 200, STR_INIT(A("100 Continue", "\r\n")), STR_INIT("at the end GARBAGE") },
+    { 200,
+      STR_INIT(A("102 P", "Content-Length: 5\r\n\r\n") A("403 No", "Content-Length: 0\r\n\r\n")),
+      STR_INIT("REFUSED 403 []") },
+    { 200, STR_INIT(A("102 P", "Content-Length: 5\r\n\r\nhello") A("200 OK", "\r\n")),
+      STR_INIT("GARBAGE") },
 
     /* Refusals, whose bodies say why. */
     { 101, STR_INIT(A("403 Forbidden", "Content-Length: 9\r\nX: 1\r\n\r\nsignature")),
