@@ -1,6 +1,7 @@
 #include "net/http_opening.h"
 
 enum { HEAD_MAX_BYTES = 64 * 1024, FIELDS_MAX = 200, BODY_MAX_BYTES = 8 * 1024 };
+enum { NO_BODY = 1, NOT_YOURS = 2 };          /* what llhttp is told of what follows a head */
 
 static struct http_opening *owner(llhttp_t *parser)
 {
@@ -37,7 +38,6 @@ static bool is_interim(int status)
     return status / 100 == 1 && status != 101;
 }
 
-/* 2 tells llhttp that what follows is none of its business. */
 static int on_headers_complete(llhttp_t *parser)
 {
     struct http_opening *o = owner(parser);
@@ -45,10 +45,10 @@ static int on_headers_complete(llhttp_t *parser)
     if (parser->http_major != 1 || parser->status_code < 100 || parser->status_code > 599)
         return -1;
     if (is_interim(parser->status_code))
-        return 0;
+        return NO_BODY;
     o->status = parser->status_code;
     o->whole = is_wanted(o, o->status);
-    return o->whole || o->status == 101 ? 2 : 0;
+    return o->whole || o->status == 101 ? NOT_YOURS : 0;
 }
 
 static int on_body(llhttp_t *parser, const char *at, size_t n)

@@ -1,6 +1,7 @@
 #include "net/http_reply.h"
 
 enum { HEAD_MAX_BYTES = 64 * 1024, FIELDS_MAX = 200 };
+enum { NO_BODY = 1 };                         /* llhttp's word, whatever the fields say */
 
 static struct http_reply *owner(llhttp_t *parser)
 {
@@ -48,7 +49,7 @@ static int on_headers_complete(llhttp_t *parser)
 
     parser->upgrade = 0;
     if (is_interim(parser))
-        return 0;
+        return NO_BODY;
     if (parser->http_major != 1 || parser->status_code < 200 || parser->status_code > 599 ||
         has_strange_coding(&r->fields))
         return -1;

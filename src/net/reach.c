@@ -142,13 +142,18 @@ static void climb_tunnel(struct reach *r)
     stream_read(r->stream, true);
 }
 
+static void refused(struct reach *r)
+{
+    fail(r, "the proxy refused: HTTP %d", r->opening.status);
+}
+
 static void tunnel_got(struct reach *r, struct str bytes)
 {
     size_t eaten = 0;
 
     switch (http_opening_feed(&r->opening, bytes, &eaten)) {
     case OPENING_MORE: return;
-    case OPENING_REFUSED: fail(r, "the proxy refused: HTTP %d", r->opening.status); return;
+    case OPENING_REFUSED: refused(r); return;
     case OPENING_GARBAGE: fail(r, "the proxy's answer is not HTTP"); return;
     case OPENING_GOOD: break;
     }
@@ -167,7 +172,9 @@ static void lost(struct reach *r)
 {
     const char *why = stream_why(r->stream);
 
-    if (r->rung == REACH_TUNNEL)
+    if (r->rung == REACH_TUNNEL && http_opening_end(&r->opening) == OPENING_REFUSED)
+        refused(r);
+    else if (r->rung == REACH_TUNNEL)
         fail(r, "the proxy closed the connection");
     else
         fail(r, "TLS: %s", *why ? why : "the connection was lost in the handshake");

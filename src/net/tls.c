@@ -14,7 +14,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MESSAGES_PER_READ = 64 };             /* tickets and the like           */
+enum {
+    MESSAGES_PER_READ = 64,                   /* tickets and the like           */
+    FILE_MAX_BYTES = 16 << 20,
+};
 
 struct tls_trust {
     struct link        link;
@@ -79,14 +82,22 @@ static bool is_as_seen(const struct tls_trust *t)
            now.st_mtim.tv_nsec == t->seen.st_mtim.tv_nsec;
 }
 
+/* mbedTLS asks a directory for its size, and believes what it hears. */
+static bool is_readable(const struct tls_trust *t)
+{
+    return S_ISREG(t->seen.st_mode) && t->seen.st_size <= FILE_MAX_BYTES;
+}
+
 /* mbedTLS returns how many certificates it could not read; of the system's store a few
  * may be of kinds it does not know, of a file that was named all must be good. */
 static bool read_certificates(struct tls_trust *t, char why[TLS_WHY_MAX])
 {
     const char *file = place_of(t->file);
-    int         rc = mbedtls_x509_crt_parse_file(&t->certificates, file);
+    int         rc = MBEDTLS_ERR_X509_FILE_IO_ERROR;
     char        text[100];
 
+    if (is_readable(t))
+        rc = mbedtls_x509_crt_parse_file(&t->certificates, file);
     if (rc == 0 || (rc > 0 && !t->file.n && t->certificates.version))
         return true;
     if (rc > 0)

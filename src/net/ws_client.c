@@ -39,6 +39,7 @@ struct ws {
     struct deadline         goodbye;
     struct note             leave; /* from the top of the stack      */
     bool                    paused;
+    bool                    spoiled; /* what else comes is not told    */
 };
 
 static struct list all = { .head = { &all.head, &all.head } };
@@ -158,12 +159,14 @@ static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_
 {
     struct ws *w = user;
 
-    if (!w->user || wslay_is_ctrl_frame(m->opcode))
+    if (!w->user || w->spoiled || wslay_is_ctrl_frame(m->opcode))
         return;
-    if (m->opcode == WSLAY_TEXT_FRAME)
+    if (m->opcode == WSLAY_TEXT_FRAME) {
         w->ops->message(w->user, (struct str){ (const char *)m->msg, m->msg_length });
-    else
-        wslay_event_queue_close(ctx, WSLAY_CODE_UNSUPPORTED_DATA, NULL, 0);
+        return;
+    }
+    w->spoiled = true;
+    wslay_event_queue_close(ctx, WSLAY_CODE_UNSUPPORTED_DATA, NULL, 0);
 }
 
 static const struct wslay_event_callbacks callbacks = { .recv_callback = frame_read,
@@ -255,6 +258,7 @@ static void begin_to_talk(struct ws *w, struct str rest)
     wslay_event_config_set_max_recv_msg_length(w->frames, w->max_message_bytes);
     deadline_disarm(&w->goodbye);
     w->goodbye.run = waited_for_goodbye;
+    stream_read(&w->stream, !w->paused);
     if (w->user)
         w->ops->open(w->user);
     if (rest.n)
@@ -335,7 +339,7 @@ static void on_reached(struct reach *r, bool good)
     buf_add(stream_out(&w->stream), buf_str(&w->request));
     buf_release(&w->request);
     stream_flush(&w->stream);
-    stream_read(&w->stream, !w->paused);
+    stream_read(&w->stream, true);
 }
 
 /* ---- what the owner asks for ----------------------------------------------------------------- */
