@@ -1,10 +1,8 @@
-/* turn_test.c - the turn's script, every step x { now, later, fails, never } x every
- * moment of an interrupt, and what its steps promise. Whom it asks is policy_test.c's. */
+/* turn_test.c - what the steps of a turn promise. Whom it asks, and when, is policy_test.c's;
+ * all that may happen between the steps is steps_test.c's. */
 #include "flow/world.h"
 
 #include <stdio.h>
-
-enum mode { NOW, LATER, FAILS, NEVER, MODES };
 
 static int64_t turns_ended(const char *end)
 {
@@ -14,66 +12,11 @@ static int64_t turns_ended(const char *end)
     return labelled_metric(row);
 }
 
-/* ---- every step x every mode x every moment -------------------------------------------- */
-
-static const char *const answer_scripts[MODES] = {
-    [NOW] = "sdduf",
-    [LATER] = "-s-d--d-u-f",
-    [FAILS] = "--x",
-    [NEVER] = "s-d",
-};
-
-static void arrange_admission(enum mode mode)
+static void nobody_is_admitted(void)
 {
-    struct turn_settings *s = &catalog->settings->turns;
-
-    if (mode == NOW)
-        return;
-    s->max_running = 1;
-    s->max_waiting = mode == FAILS ? 0 : 10;
-    admit_configure(s);
+    catalog->settings->turns.max_running = 1;
+    admit_configure(&catalog->settings->turns);
     hold_place(admit_gate(), &holders[0]);
-}
-
-static void run_case(enum mode admission, enum mode answer, int interrupt_at)
-{
-    struct turn *t;
-    int          i;
-
-    world_begin(answer_scripts[answer], NULL);
-    arrange_admission(admission);
-    t = ask();
-    for (i = 0; i < PASSES && turns_alive(); i++) {
-        if (i == interrupt_at)
-            turn_interrupt(t, FAULT_SHUTDOWN);
-        if (i == 5 && admission == LATER)
-            gate_give_back(&holders[0]);
-        pass();
-    }
-    if (turns_alive()) {                      /* only silence may last, and only undisturbed */
-        assert_true(admission == NEVER || answer == NEVER);
-        assert_true(interrupt_at < 0);
-        pass_until_over(LIMIT_MS + 10);
-        assert_int_equal(tape.fault, admission == NEVER ? FAULT_OVERLOADED : FAULT_TIMEOUT);
-    }
-    assert_int_equal(tape.last_words, 1);
-    assert_true(one.starts <= 1);
-    if (admission == FAILS || admission == NEVER)
-        assert_int_equal(one.starts, 0);      /* no place: nobody was asked     */
-    if (tape.fault == FAULT_NONE)
-        assert_string_equal(tape.text, "sdduf");
-    if (interrupt_at < 0 && admission < FAILS && answer < FAILS)
-        assert_int_equal(tape.fault, FAULT_NONE);
-    settle();
-}
-
-static void every_step_every_mode_every_moment(void **state)
-{
-    (void)state;
-    for (int admission = 0; admission < MODES; admission++)
-        for (int answer = 0; answer < MODES; answer++)
-            for (int at = -1; at < 25; at++)
-                run_case((enum mode)admission, (enum mode)answer, at);
 }
 
 /* ---- what the steps promise -------------------------------------------------------------- */
@@ -295,7 +238,7 @@ static void a_reader_may_leave_while_it_waits_for_a_place(void **state)
 {
     (void)state;
     world_begin("sduf", NULL);
-    arrange_admission(NEVER);
+    nobody_is_admitted();
     ask();
     pass();
     turn_leave(&tape.sink->sink);
@@ -440,7 +383,7 @@ static void a_line_has_a_patience_and_an_order(void **state)
 
     (void)state;
     world_begin("sduf", NULL);
-    arrange_admission(NEVER);
+    nobody_is_admitted();
     ask();
     pass_until_over(2 * LIMIT_MS);
     told("e", FAULT_OVERLOADED);
@@ -464,7 +407,6 @@ static void the_events_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_step_every_mode_every_moment),
         cmocka_unit_test(a_good_answer_is_told_whole_and_once),
         cmocka_unit_test(the_next_target_is_asked_while_nothing_was_said),
         cmocka_unit_test(nobody_else_is_asked_once_something_was_said),
