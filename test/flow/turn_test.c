@@ -183,6 +183,23 @@ static void nothing_is_told_between_the_interrupt_and_the_last_word(void **state
     settle();
 }
 
+static void a_call_may_end_between_the_interrupt_and_the_last_word(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        world_begin(i ? "-s-duf" : "-s-x", NULL);
+        ask();
+        pass_for(2);
+        turns_interrupt_all(FAULT_SHUTDOWN);
+        fake_speak(&one);
+        assert_false(one.live);
+        pass();
+        told("se", FAULT_SHUTDOWN);
+        assert_int_equal(one.cancels, 0);
+        settle();
+    }
+}
+
 static void an_interrupted_turn_asks_nobody_else(void **state)
 {
     struct turn *t;
@@ -418,6 +435,7 @@ int main(void)
         cmocka_unit_test(the_first_reason_stands),
         cmocka_unit_test(an_answer_that_was_finished_stays_finished),
         cmocka_unit_test(nothing_is_told_between_the_interrupt_and_the_last_word),
+        cmocka_unit_test(a_call_may_end_between_the_interrupt_and_the_last_word),
         cmocka_unit_test(an_interrupted_turn_asks_nobody_else),
         cmocka_unit_test(every_turn_can_be_interrupted_at_once),
         cmocka_unit_test(when_the_reader_leaves_nobody_is_paid),

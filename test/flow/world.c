@@ -243,12 +243,17 @@ void world_third(const char *script)
 
 struct turn *ask(void)
 {
+    return ask_on(&tape);
+}
+
+struct turn *ask_on(struct tape *t)
+{
     struct question  *q = question_new();
     struct tape_sink *k = mem_new(sizeof *k);
 
     k->sink.ops = &tape_ops;
-    k->tape = &tape;
-    tape.sink = k;
+    k->tape = t;
+    t->sink = k;
     return turn_start(&(struct turn_order){ .question = q,
                                             .model = &model,
                                             .sink = &k->sink,

@@ -90,6 +90,7 @@ void world_third(const char *script);
 void settle(void);
 
 struct turn *ask(void);
+struct turn *ask_on(struct tape *t);
 void         ask_another(void);               /* with the tape empty again      */
 void         pass(void);
 void         pass_for(int ms);
