@@ -159,7 +159,6 @@ void plan_failed(struct plan *p, enum fault fault, const struct advice *advice, 
     struct plan_target             *t = &p->targets[p->at];
     const struct provider_settings *s = t->target->provider->settings;
 
-    p->advice = *advice;
     if (advice->at_once)
         plan_left(p);
     else

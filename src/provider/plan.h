@@ -23,7 +23,6 @@ struct plan {
     uint64_t            calls;
     uint64_t            max_pause;
     bool                tries;                /* for a breaker that is half open */
-    struct advice       advice;               /* of the last failure            */
 };
 
 enum plan_step {

@@ -186,12 +186,18 @@ static void turn_count(struct turn *t, const struct event *ev)
         turn_interrupt(t, FAULT_ANSWER_TOO_BIG);
 }
 
+static void call_is_over(struct turn *t, enum fault how)
+{
+    t->call = NULL;
+    metric_add_labelled(METRIC_CALLS, fault_name(how), "");
+}
+
 static void on_event(void *ctx, const struct event *ev)
 {
     struct turn *t = ctx;
 
     if (ev->type == EVENT_FINISH || ev->type == EVENT_ERROR)
-        t->call = NULL;                       /* gone with its last word        */
+        call_is_over(t, ev->fault);           /* gone with its last word        */
     if (t->interrupt)
         return;                               /* on the way out already         */
     if (ev->type == EVENT_ERROR) {
@@ -346,7 +352,6 @@ static enum step got_answer(struct turn *t, enum fault came)
 
     drop_place(t);
     t->fault = t->failed = came;
-    metric_add_labelled(METRIC_CALLS, fault_name(came), "");
     if (came == FAULT_NONE) {
         plan_finished(&t->plan);
         return STEP_GONE;
@@ -362,9 +367,10 @@ static enum step got_answer(struct turn *t, enum fault came)
 
 static void drop_answer(struct turn *t)
 {
-    if (t->call)
-        plan_target(&t->plan)->provider->ops->cancel(t->call);
-    t->call = NULL;
+    if (!t->call)
+        return;                               /* it ended behind the interrupt  */
+    plan_target(&t->plan)->provider->ops->cancel(t->call);
+    call_is_over(t, t->interrupt);
 }
 
 /* ---- the flow ------------------------------------------------------------------------ */
@@ -418,7 +424,9 @@ static void turn_end(struct turn *t)
     struct event last = { .type = EVENT_FINISH, .finish = t->finish };
 
     if (t->fault)
-        last = (struct event){ .type = EVENT_ERROR, .fault = t->fault, .advice = t->advice };
+        last = (struct event){ .type = EVENT_ERROR, .fault = t->fault };
+    if (t->fault != t->interrupt)             /* else it is about a call before */
+        last.advice = t->advice;
     turn_tell(t, &last);
     turn_flush(t);
     turn_log(t, script[t->step].name);

@@ -1,389 +1,22 @@
-/* turn_test.c - the turn's script, every step x { now, later, fails, never } x every
- * moment of an interrupt, with a provider and a reader that do as they are told.
- *
- * A pass here is what the loop does: read the notes, let a millisecond go by, run what
- * is due, let the provider speak. The fakes assert the contracts (provider.h, sink.h)
- * themselves; settle() asserts what must hold after every turn, however it ended. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/mem.h"
-#include "base/metrics.h"
-#include "base/note.h"
-#include "provider/catalog.h"
-#include "turn/admit.h"
-#include "turn/turn.h"
+/* turn_test.c - what the steps of a turn promise. Whom it asks, and when, is policy_test.c's;
+ * all that may happen between the steps is steps_test.c's. */
+#include "flow/world.h"
 
 #include <stdio.h>
-#include <string.h>
-
-enum mode { NOW, LATER, FAILS, NEVER, MODES };
-enum { PASSES = 40, PATIENCE_MS = 300, LIMIT_MS = 500 };
-
-/* ---- a provider that says what its script says ------------------------------------ */
-
-struct call {
-    struct provider *provider;
-    struct outlet    out;
-    const char      *at;                      /* what it still has to say       */
-    bool             paused;
-};
-
-/* A script is a letter an event: s start, d delta, u usage, f finish, l finish for
- * length, e a fault that may be retried, x one that may not, - a pass of silence.
- * It ends with a last word, or the call stays silent for ever. */
-struct fake_provider {
-    struct provider          provider;
-    struct provider_settings settings;
-    const char              *script;
-    struct call              call;
-    bool                     live;
-    int                      starts, cancels, pauses, resumes;
-};
-
-static struct call *fake_start(struct provider *p, const struct question *q, struct str model,
-                               struct outlet out)
-{
-    struct fake_provider *f = (struct fake_provider *)p;
-
-    assert_non_null(q);
-    assert_true(str_eq(model, STR("real-name")));
-    assert_false(f->live);
-    f->live = true;
-    f->starts++;
-    f->call = (struct call){ .provider = p, .out = out, .at = f->script };
-    return &f->call;
-}
-
-static void fake_gone(struct call *c)
-{
-    struct fake_provider *f = (struct fake_provider *)c->provider;
-
-    assert_true(f->live);
-    f->live = false;
-}
-
-static void fake_cancel(struct call *c)
-{
-    ((struct fake_provider *)c->provider)->cancels++;
-    fake_gone(c);
-}
-
-static void fake_pause(struct call *c)
-{
-    struct fake_provider *f = (struct fake_provider *)c->provider;
-
-    assert_true(f->live && !c->paused);
-    c->paused = true;
-    f->pauses++;
-}
-
-static void fake_resume(struct call *c)
-{
-    struct fake_provider *f = (struct fake_provider *)c->provider;
-
-    assert_true(f->live && c->paused);
-    c->paused = false;
-    f->resumes++;
-}
-
-static const struct provider_ops fake_ops = {
-    .start = fake_start,
-    .pause = fake_pause,
-    .resume = fake_resume,
-    .cancel = fake_cancel,
-};
-
-static void fake_say(struct call *c, char letter)
-{
-    struct event ev = { .type = EVENT_START };
-
-    switch (letter) {
-    case 's': break;
-    case 'd': ev = (struct event){ .type = EVENT_DELTA, .text = STR("word ") }; break;
-    case 'u': ev = (struct event){ .type = EVENT_USAGE, .usage = { 3, 2 } }; break;
-    case 'f': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_STOP }; break;
-    case 'l': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_LENGTH }; break;
-    case 'e': ev = (struct event){ .type = EVENT_ERROR, .fault = FAULT_PROVIDER_BUSY }; break;
-    case 'x': ev = (struct event){ .type = EVENT_ERROR, .fault = FAULT_ANSWER_TOO_BIG }; break;
-    default: fail_msg("no such letter: %c", letter);
-    }
-    if (ev.type == EVENT_FINISH || ev.type == EVENT_ERROR)
-        fake_gone(c);
-    c->out.put(c->out.ctx, &ev);
-}
-
-/* One pass: everything up to the next silence, in one breath, and then the flush. */
-static void fake_speak(struct fake_provider *f)
-{
-    struct call *c = &f->call;
-    bool         spoke = false;
-
-    if (!f->live || c->paused)
-        return;
-    for (; f->live && *c->at && *c->at != '-'; c->at++) {
-        fake_say(c, *c->at);
-        spoke = true;
-    }
-    c->at += f->live && *c->at == '-';
-    if (spoke)
-        c->out.flush(c->out.ctx);
-}
-
-/* ---- a reader that writes down what it hears --------------------------------------- */
-
-struct tape_sink {
-    struct sink  sink;
-    struct tape *tape;
-};
-
-static struct tape {
-    char              text[4096];
-    size_t            n;
-    int               last_words, closed, unflushed;
-    enum fault        fault;
-    enum finish       finish;
-    int               hold_at;                /* holds the turn at this flush; 0: never */
-    int               flushes;
-    struct tape_sink *sink;                   /* NULL: closed                   */
-} tape;
-
-static void tape_event(struct sink *k, const struct event *ev)
-{
-    struct tape *t = ((struct tape_sink *)k)->tape;
-
-    assert_int_equal(t->last_words, 0);
-    assert_int_equal(t->closed, 0);
-    t->unflushed++;
-    t->n += (size_t)snprintf(t->text + t->n, sizeof t->text - t->n, "%c", event_name(ev->type)[0]);
-    t->last_words += ev->type == EVENT_FINISH || ev->type == EVENT_ERROR;
-    if (ev->type == EVENT_ERROR)
-        t->fault = ev->fault;
-    if (ev->type == EVENT_FINISH)
-        t->finish = ev->finish;
-}
-
-static void tape_flush(struct sink *k)
-{
-    struct tape *t = ((struct tape_sink *)k)->tape;
-
-    t->unflushed = 0;
-    if (++t->flushes == t->hold_at)
-        turn_hold(k);
-}
-
-static void tape_close(struct sink *k)
-{
-    struct tape *t = ((struct tape_sink *)k)->tape;
-
-    assert_null(k->turn);
-    assert_int_equal(t->unflushed, 0);
-    t->closed++;
-    t->sink = NULL;
-    mem_free(k);
-}
-
-static const struct sink_ops tape_ops = { tape_event, tape_flush, tape_close };
-
-/* ---- a world ------------------------------------------------------------------------- */
-
-static struct fake_provider one, two;
-static struct catalog      *catalog;
-static struct model         model;
-static struct target        targets[2];
-static struct place         holder;           /* somebody else's place          */
-static uint64_t             now_ms;
-
-static void holder_told(struct place *p, bool held)
-{
-    (void)p;
-    assert_true(held);
-}
-
-static struct standing *stand(const char *provider, const char *at)
-{
-    struct standing *s = standing_hold(str_of(provider), str_of(at));
-
-    gate_configure(&s->gate, 100, 0, 0);
-    return s;
-}
-
-static void world_begin(const char *first, const char *second)
-{
-    struct settings *s = mem_new(sizeof *s);
-
-    one = (struct fake_provider){ .script = first };
-    two = (struct fake_provider){ .script = second ? second : "" };
-    one.settings.name = STR("one");
-    two.settings.name = STR("two");
-    one.provider = (struct provider){ .ops = &fake_ops, .settings = &one.settings };
-    two.provider = (struct provider){ .ops = &fake_ops, .settings = &two.settings };
-    one.provider.standing = stand("one", "");
-    two.provider.standing = stand("two", "");
-    targets[0] = (struct target){ .provider = &one.provider,
-                                  .model = STR("real-name"),
-                                  .standing = stand("one", "real-name") };
-    targets[1] = (struct target){ .provider = &two.provider,
-                                  .model = STR("real-name"),
-                                  .standing = stand("two", "real-name") };
-    model = (struct model){ STR("model"), targets, second ? 2 : 1 };
-    s->turns = (struct turn_settings){ .max_running = 10,
-                                       .max_waiting = 10,
-                                       .max_wait = PATIENCE_MS * CLOCK_MS,
-                                       .max_time = LIMIT_MS * CLOCK_MS,
-                                       .max_answer_bytes = 1000 };
-    catalog = mem_new(sizeof *catalog);
-    catalog->settings = s;
-    catalog->owners = 1;
-    offer_use(catalog);
-    tape = (struct tape){ .n = 0 };
-    holder = (struct place){ .state = PLACE_NONE };
-    admit_configure(&s->turns);
-}
-
-static struct turn *ask(void)
-{
-    struct question  *q = question_new();
-    struct tape_sink *k = mem_new(sizeof *k);
-
-    k->sink.ops = &tape_ops;
-    k->tape = &tape;
-    tape.sink = k;
-    return turn_start(&(struct turn_order){ .question = q,
-                                            .model = &model,
-                                            .sink = &k->sink,
-                                            .route = "/test",
-                                            .request_id = STR("id"),
-                                            .client = STR("c") });
-}
-
-static void pass(void)
-{
-    notes_run();
-    clock_fake(++now_ms * CLOCK_MS);
-    deadlines_run(clock_now());
-    fake_speak(&one);
-    fake_speak(&two);
-    notes_run();
-}
-
-/* Passes until nothing is alive, or so many. */
-static void pass_until_over(int limit)
-{
-    while (turns_alive() && limit--)
-        pass();
-}
-
-static void settle(void)
-{
-    assert_int_equal(turns_alive(), 0);
-    assert_int_equal(tape.closed, 1);
-    assert_false(one.live || two.live);
-    gate_give_back(&holder);
-    assert_int_equal(metric_value(METRIC_TURNS_RUNNING), 0);
-    assert_int_equal(metric_value(METRIC_TURNS_WAITING), 0);
-    assert_int_equal(deadlines_next(), UINT64_MAX);
-    assert_false(notes_waiting());
-    assert_int_equal(catalog->owners, 1);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(targets[i].standing->gate.held + targets[i].standing->gate.line.n, 0);
-        assert_int_equal(targets[i].provider->standing->gate.held, 0);
-        assert_false(targets[i].standing->tried);
-        standing_drop(targets[i].standing);
-        standing_drop(targets[i].provider->standing);
-    }
-    offer_withdraw();
-}
-
-static void told(const char *events, enum fault fault)
-{
-    assert_string_equal(tape.text, events);
-    assert_int_equal(tape.fault, fault);
-}
 
 static int64_t turns_ended(const char *end)
 {
-    struct buf  text = BUF(1 << 20);
-    char        row[80];
-    const char *at;
-    long long   n = 0;
+    char row[80];
 
-    metrics_write(&text);
-    buf_add_char(&text, '\0');
-    snprintf(row, sizeof row, "\nrunnel_turns_total{end=\"%s\"} ", end);
-    at = strstr(text.p, row);
-    if (at)
-        sscanf(at + strlen(row), "%lld", &n);
-    buf_release(&text);
-    return n;
+    snprintf(row, sizeof row, "runnel_turns_total{end=\"%s\"}", end);
+    return labelled_metric(row);
 }
 
-/* ---- every step x every mode x every moment -------------------------------------------- */
-
-static const char *const answer_scripts[MODES] = {
-    [NOW] = "sdduf",
-    [LATER] = "-s-d--d-u-f",
-    [FAILS] = "--x",
-    [NEVER] = "s-d",
-};
-
-static void arrange_admission(enum mode mode)
+static void nobody_is_admitted(void)
 {
-    struct turn_settings *s = &catalog->settings->turns;
-
-    if (mode == NOW)
-        return;
-    s->max_running = 1;
-    s->max_waiting = mode == FAILS ? 0 : 10;
-    admit_configure(s);
-    gate_ask(admit_gate(), &holder, holder_told);
-}
-
-static void run_case(enum mode admission, enum mode answer, int interrupt_at)
-{
-    struct turn *t;
-    int          i;
-
-    world_begin(answer_scripts[answer], NULL);
-    arrange_admission(admission);
-    t = ask();
-    for (i = 0; i < PASSES && turns_alive(); i++) {
-        if (i == interrupt_at)
-            turn_interrupt(t, FAULT_SHUTDOWN);
-        if (i == 5 && admission == LATER)
-            gate_give_back(&holder);
-        pass();
-    }
-    if (turns_alive()) {                      /* only silence may last, and only undisturbed */
-        assert_true(admission == NEVER || answer == NEVER);
-        assert_true(interrupt_at < 0);
-        pass_until_over(LIMIT_MS + 10);
-        assert_int_equal(tape.fault, admission == NEVER ? FAULT_OVERLOADED : FAULT_TIMEOUT);
-    }
-    assert_int_equal(tape.last_words, 1);
-    assert_true(one.starts <= 1);
-    if (admission == FAILS || admission == NEVER)
-        assert_int_equal(one.starts, 0);      /* no place: nobody was asked     */
-    if (tape.fault == FAULT_NONE)
-        assert_string_equal(tape.text, "sdduf");
-    if (interrupt_at < 0 && admission < FAILS && answer < FAILS)
-        assert_int_equal(tape.fault, FAULT_NONE);
-    settle();
-}
-
-static void every_step_every_mode_every_moment(void **state)
-{
-    (void)state;
-    for (int admission = 0; admission < MODES; admission++)
-        for (int answer = 0; answer < MODES; answer++)
-            for (int at = -1; at < 25; at++)
-                run_case((enum mode)admission, (enum mode)answer, at);
+    catalog->settings->turns.max_running = 1;
+    admit_configure(&catalog->settings->turns);
+    hold_place(admit_gate(), &holders[0]);
 }
 
 /* ---- what the steps promise -------------------------------------------------------------- */
@@ -550,6 +183,23 @@ static void nothing_is_told_between_the_interrupt_and_the_last_word(void **state
     settle();
 }
 
+static void a_call_may_end_between_the_interrupt_and_the_last_word(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        world_begin(i ? "-s-duf" : "-s-x", NULL);
+        ask();
+        pass_for(2);
+        turns_interrupt_all(FAULT_SHUTDOWN);
+        fake_speak(&one);
+        assert_false(one.live);
+        pass();
+        told("se", FAULT_SHUTDOWN);
+        assert_int_equal(one.cancels, 0);
+        settle();
+    }
+}
+
 static void an_interrupted_turn_asks_nobody_else(void **state)
 {
     struct turn *t;
@@ -605,7 +255,7 @@ static void a_reader_may_leave_while_it_waits_for_a_place(void **state)
 {
     (void)state;
     world_begin("sduf", NULL);
-    arrange_admission(NEVER);
+    nobody_is_admitted();
     ask();
     pass();
     turn_leave(&tape.sink->sink);
@@ -750,7 +400,7 @@ static void a_line_has_a_patience_and_an_order(void **state)
 
     (void)state;
     world_begin("sduf", NULL);
-    arrange_admission(NEVER);
+    nobody_is_admitted();
     ask();
     pass_until_over(2 * LIMIT_MS);
     told("e", FAULT_OVERLOADED);
@@ -774,7 +424,6 @@ static void the_events_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_step_every_mode_every_moment),
         cmocka_unit_test(a_good_answer_is_told_whole_and_once),
         cmocka_unit_test(the_next_target_is_asked_while_nothing_was_said),
         cmocka_unit_test(nobody_else_is_asked_once_something_was_said),
@@ -786,6 +435,7 @@ int main(void)
         cmocka_unit_test(the_first_reason_stands),
         cmocka_unit_test(an_answer_that_was_finished_stays_finished),
         cmocka_unit_test(nothing_is_told_between_the_interrupt_and_the_last_word),
+        cmocka_unit_test(a_call_may_end_between_the_interrupt_and_the_last_word),
         cmocka_unit_test(an_interrupted_turn_asks_nobody_else),
         cmocka_unit_test(every_turn_can_be_interrupted_at_once),
         cmocka_unit_test(when_the_reader_leaves_nobody_is_paid),

@@ -1,0 +1,554 @@
+/* policy_test.c - whom a turn asks, in which order, when again, and what its last word then
+ * advises. The breaker is breaker_test.c's. */
+#include "flow/world.h"
+
+enum { LONG = 200 * 1000 };
+
+/* Asks again, and waits for as long as that takes. */
+static void patient_world(const char *first, const char *second, uint64_t retries)
+{
+    world_begin(first, second);
+    one.settings.retries = two.settings.retries = three.settings.retries = retries;
+    catalog->settings->turns.max_pause = 20 * CLOCK_S;
+    catalog->settings->turns.max_time = LONG * CLOCK_MS;
+}
+
+static uint64_t gap(const struct fake_provider *f, int nth)
+{
+    return f->asked_at[nth] - f->asked_at[nth - 1];
+}
+
+/* ---- the same again ------------------------------------------------------------------ */
+
+static void who_failed_is_asked_again_after_a_pause(void **state)
+{
+    int64_t again = labelled_metric("runnel_retries_total{where=\"again\"}");
+
+    (void)state;
+    patient_world("-c|-c|-sduf", NULL, 2);
+    ask();
+    pass_until_over(LONG);
+    told("sduf", FAULT_NONE);
+    assert_int_equal(one.starts, 3);
+    assert_in_range(gap(&one, 1), 375, 503);
+    assert_in_range(gap(&one, 2), 750, 1003);
+    assert_int_equal(labelled_metric("runnel_retries_total{where=\"again\"}"), again + 2);
+    settle();
+}
+
+static void the_pause_doubles_up_to_eight_seconds(void **state)
+{
+    uint64_t longest = 500;
+
+    (void)state;
+    patient_world("-c", NULL, 10);
+    ask();
+    pass_until_over(LONG);
+    told("e", FAULT_CUT);
+    assert_int_equal(one.starts, 11);
+    for (int i = 1; i < one.starts; i++) {
+        assert_in_range(gap(&one, i), longest * 3 / 4, longest + 3);
+        longest = longest < 8000 ? longest * 2 : 8000;
+    }
+    settle();
+}
+
+static void it_is_asked_again_only_so_often(void **state)
+{
+    (void)state;
+    for (int retries = 0; retries < 4; retries++) {
+        patient_world("-c", NULL, (uint64_t)retries);
+        ask();
+        pass_until_over(LONG);
+        told("e", FAULT_CUT);
+        assert_int_equal(one.starts, retries + 1);
+        settle();
+    }
+}
+
+static void nothing_is_asked_again_after_the_first_event(void **state)
+{
+    (void)state;
+    patient_world("-s-c|-sduf", "-sduf", 5);
+    ask();
+    pass_until_over(LONG);
+    told("se", FAULT_CUT);
+    assert_int_equal(one.starts + two.starts, 1);
+    settle();
+}
+
+/* Somebody else may do better, but the same would say the same. */
+static void what_would_fail_again_is_not_asked_again(void **state)
+{
+    (void)state;
+    patient_world("-k", "-sduf", 5);
+    ask();
+    pass_until_over(LONG);
+    told("sduf", FAULT_NONE);
+    assert_int_equal(one.starts, 1);
+    settle();
+
+    patient_world("-n", "-sduf", 5);
+    ask();
+    pass_until_over(LONG);
+    told("e", FAULT_NOT_ACCEPTED);
+    assert_int_equal(one.starts + two.starts, 1);
+    settle();
+}
+
+static void who_says_not_again_is_not_asked_again(void **state)
+{
+    (void)state;
+    patient_world("-c", NULL, 5);
+    one.advice.not_again = true;
+    ask();
+    pass_until_over(LONG);
+    told("e", FAULT_CUT);
+    assert_true(tape.advice.not_again);
+    assert_int_equal(one.starts, 1);
+    settle();
+
+    patient_world("-c", "-sduf", 5);
+    one.advice.not_again = true;
+    ask();
+    pass_until_over(LONG);
+    told("sduf", FAULT_NONE);
+    settle();
+}
+
+/* What speaks against one of its keys does not speak against it. */
+static void with_another_key_there_is_no_pause(void **state)
+{
+    (void)state;
+    patient_world("-k|-sduf", NULL, 1);
+    one.settings.breaker_failures = 1;
+    one.advice.at_once = true;
+    ask();
+    pass_until_over(LONG);
+    told("sduf", FAULT_NONE);
+    assert_in_range(gap(&one, 1), 0, 3);
+    settle();
+
+    patient_world("-k", NULL, 3);
+    one.advice.at_once = true;
+    ask();
+    pass_until_over(PASSES);
+    told("e", FAULT_SERVICE_DENIED);
+    assert_int_equal(one.starts, 4);
+    settle();
+}
+
+/* ---- how long ----------------------------------------------------------------------------- */
+
+static void who_says_how_long_is_believed(void **state)
+{
+    (void)state;
+    patient_world("-b|-sduf", NULL, 1);
+    one.advice.after = 40 * CLOCK_MS;
+    ask();
+    pass_until_over(LONG);
+    told("sduf", FAULT_NONE);
+    assert_in_range(gap(&one, 1), 40, 43);
+    settle();
+
+    patient_world("-b|-sduf", NULL, 1);
+    one.advice.after = 15 * CLOCK_S;
+    ask();
+    pass_until_over(LONG);
+    told("sduf", FAULT_NONE);
+    assert_in_range(gap(&one, 1), 15000, 15003);
+    settle();
+}
+
+static void who_wants_too_long_a_wait_is_not_waited_for(void **state)
+{
+    uint64_t begun = now_ms;
+
+    (void)state;
+    patient_world("-b|-sduf", NULL, 5);
+    one.advice.after = 30 * CLOCK_S;
+    ask();
+    pass_until_over(LONG);
+    told("e", FAULT_SERVICE_BUSY);
+    assert_in_range(now_ms - begun, 0, 10);
+    assert_in_range(tape.advice.after, 29 * CLOCK_S, 30 * CLOCK_S);
+    assert_int_equal(one.starts, 1);
+    settle();
+}
+
+static void a_pause_of_ours_may_be_too_long_too(void **state)
+{
+    (void)state;
+    patient_world("-c", NULL, 5);
+    catalog->settings->turns.max_pause = 600 * CLOCK_MS;
+    ask();
+    pass_until_over(LONG);
+    told("e", FAULT_CUT);
+    assert_int_equal(one.starts, 2);          /* 0.5 s is short enough, 1 s is not */
+    assert_in_range(tape.advice.after, 740 * CLOCK_MS, 1000 * CLOCK_MS);
+    settle();
+}
+
+static void what_it_asks_of_one_turn_it_asks_of_all(void **state)
+{
+    uint64_t told_at;
+
+    (void)state;
+    patient_world("-b|-sduf|-sduf", NULL, 0);
+    one.advice.after = 50 * CLOCK_MS;
+    ask();
+    pass_until_over(LONG);
+    told("e", FAULT_SERVICE_BUSY);
+    assert_int_equal(tape.advice.after, 50 * CLOCK_MS);
+    told_at = now_ms;
+    ask_another();
+    pass_until_over(LONG);
+    told("sduf", FAULT_NONE);
+    assert_in_range(one.asked_at[1] - told_at, 46, 51);
+    ask_another();                            /* it has answered: nobody rests  */
+    pass_until_over(PASSES);
+    told("sduf", FAULT_NONE);
+    settle();
+}
+
+/* Not for an hour: it may be better before, and others will ask. */
+static void nobody_rests_for_longer_than_a_minute(void **state)
+{
+    (void)state;
+    patient_world("-b|-sduf", NULL, 0);
+    one.advice.after = 3600 * CLOCK_S;
+    ask();
+    pass_until_over(LONG);
+    assert_int_equal(tape.advice.after, 3600 * CLOCK_S);
+    ask_another();
+    pass_until_over(LONG);
+    told("e", FAULT_RESTING);
+    assert_in_range(tape.advice.after, 59 * CLOCK_S, 60 * CLOCK_S);
+    assert_int_equal(one.starts, 1);
+    pass_for(40 * 1000);                      /* 20 s of it are left: worth waiting for */
+    ask_another();
+    pass_until_over(LONG);
+    told("sduf", FAULT_NONE);
+    settle();
+}
+
+static void where_all_rest_nobody_is_asked(void **state)
+{
+    (void)state;
+    patient_world("-sduf", "-sduf", 2);
+    standing_rest(targets[0].standing, clock_now() + 90 * CLOCK_S);
+    standing_rest(targets[1].standing, clock_now() + 50 * CLOCK_S);
+    ask();
+    pass_until_over(PASSES);
+    told("e", FAULT_RESTING);
+    assert_in_range(tape.advice.after, 49 * CLOCK_S, 50 * CLOCK_S);
+    assert_int_equal(one.starts + two.starts, 0);
+    settle();
+}
+
+static void a_pause_can_be_interrupted(void **state)
+{
+    (void)state;
+    for (int leave = 0; leave < 2; leave++) {
+        struct turn *t;
+
+        patient_world("-c|-sduf", NULL, 1);
+        t = ask();
+        pass_for(100);
+        assert_int_equal(targets[0].standing->gate.held, 0);
+        assert_int_equal(one.provider.standing->gate.held, 0);
+        if (leave)
+            turn_leave(&tape.sink->sink);
+        else
+            turn_interrupt(t, FAULT_SHUTDOWN);
+        pass();
+        assert_int_equal(one.starts, 1);
+        if (!leave)
+            told("e", FAULT_SHUTDOWN);
+        settle();
+    }
+}
+
+static void a_turn_s_time_goes_on_in_its_pauses(void **state)
+{
+    (void)state;
+    patient_world("-c", NULL, 10);
+    catalog->settings->turns.max_time = 1000 * CLOCK_MS;
+    ask();
+    pass_until_over(1010);
+    told("e", FAULT_TIMEOUT);
+    assert_int_equal(one.starts, 2);
+    settle();
+}
+
+/* The advice was about a call that is over. */
+static void an_interrupt_carries_no_advice_of_a_call_before(void **state)
+{
+    (void)state;
+    patient_world("-c", "", 0);
+    one.advice = (struct advice){ .not_again = true, .after = CLOCK_S };
+    ask();
+    pass_until_over(PASSES);
+    assert_int_equal(two.starts, 1);
+    turns_interrupt_all(FAULT_SHUTDOWN);
+    pass();
+    told("e", FAULT_SHUTDOWN);
+    assert_false(tape.advice.not_again);
+    assert_int_equal(tape.advice.after, 0);
+    settle();
+}
+
+/* ---- the order ------------------------------------------------------------------------------ */
+
+static void targets_take_turns_in_rounds(void **state)
+{
+    (void)state;
+    patient_world("-c", "-c", 2);
+    world_third("-c");
+    ask();
+    pass_until_over(LONG);
+    told("e", FAULT_CUT);
+    for (int round = 0; round < 3; round++) {
+        uint64_t first = one.asked_at[round], second = two.asked_at[round];
+        uint64_t third = three.asked_at[round];
+        uint64_t last = first > second ? first : second;
+
+        last = last > third ? last : third;
+        assert_true(round > 0 || (first < second && second < third && third <= first + 6));
+        if (round < 2) {
+            assert_true(last < one.asked_at[round + 1]);
+            assert_true(last < two.asked_at[round + 1]);
+            assert_true(last < three.asked_at[round + 1]);
+        }
+    }
+    assert_int_equal(one.starts + two.starts + three.starts, 9);
+    settle();
+}
+
+static void the_second_round_is_behind_the_first(void **state)
+{
+    int64_t elsewhere = labelled_metric("runnel_retries_total{where=\"elsewhere\"}");
+
+    (void)state;
+    patient_world("-c|-sduf", "--------------------c", 1);
+    one.advice.after = 5 * CLOCK_MS;          /* over before the other one has failed */
+    ask();
+    pass_until_over(LONG);
+    told("sduf", FAULT_NONE);
+    assert_int_equal(one.starts, 2);
+    assert_in_range(one.asked_at[1] - two.asked_at[0], 20, 24);
+    assert_int_equal(labelled_metric("runnel_retries_total{where=\"elsewhere\"}"), elsewhere + 2);
+    settle();
+}
+
+static void the_weights_say_who_is_first(void **state)
+{
+    int first = 0;
+
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        patient_world("-sduf", "-sduf", 0);
+        targets[0].weight = 1;
+        targets[1].weight = 3;
+        ask();
+        pass_until_over(PASSES);
+        assert_int_equal(one.starts + two.starts, 1);
+        first += one.starts;
+        settle();
+    }
+    assert_in_range(first, 50, 150);          /* 100 +- 5.8 standard deviations */
+}
+
+static void the_last_failure_is_the_turn_s(void **state)
+{
+    (void)state;
+    patient_world("-c", "-b", 0);
+    one.advice.not_again = true;
+    two.advice.after = 7 * CLOCK_S;
+    ask();
+    pass_until_over(PASSES);
+    told("e", FAULT_SERVICE_BUSY);
+    assert_false(tape.advice.not_again);
+    assert_int_equal(tape.advice.after, 7 * CLOCK_S);
+    settle();
+}
+
+/* ---- places ------------------------------------------------------------------------------------ */
+
+static void make_full(struct gate *g, int max_waiting, struct place *by)
+{
+    gate_configure(g, 1, (uint64_t)max_waiting, PATIENCE_MS * CLOCK_MS);
+    hold_place(g, by);
+}
+
+static void who_has_room_is_asked_before_who_is_full(void **state)
+{
+    (void)state;
+    for (int which = 0; which < 2; which++) {
+        patient_world("-sduf", "-c", 0);
+        make_full(which ? &one.provider.standing->gate : &targets[0].standing->gate, 10,
+                  &holders[0]);
+        ask();
+        pass_for(10);
+        assert_int_equal(two.starts, 1);
+        assert_int_equal(one.starts, 0);      /* now nobody else is left: we wait */
+        gate_give_back(&holders[0]);
+        pass_until_over(PASSES);
+        told("sduf", FAULT_NONE);
+        assert_int_equal(one.starts, 1);
+        settle();
+    }
+}
+
+static void where_all_are_full_the_first_is_waited_for(void **state)
+{
+    (void)state;
+    patient_world("-sduf", "-sduf", 0);
+    make_full(&targets[0].standing->gate, 10, &holders[0]);
+    make_full(&targets[1].standing->gate, 10, &holders[1]);
+    ask();
+    pass_for(10);
+    assert_int_equal(targets[0].standing->gate.line.n, 1);
+    assert_int_equal(targets[1].standing->gate.line.n, 0);
+    gate_give_back(&holders[0]);
+    pass_until_over(PASSES);
+    told("sduf", FAULT_NONE);
+    assert_int_equal(one.starts, 1);
+    settle();
+}
+
+/* Each line is stood in once. */
+static void who_waited_in_vain_tries_the_next_line(void **state)
+{
+    uint64_t begun = now_ms;
+
+    (void)state;
+    patient_world("-sduf", "-sduf", 2);
+    make_full(&targets[0].standing->gate, 10, &holders[0]);
+    make_full(&targets[1].standing->gate, 10, &holders[1]);
+    ask();
+    pass_until_over(LONG);
+    told("e", FAULT_PROVIDER_BUSY);
+    assert_in_range(now_ms - begun, 2 * PATIENCE_MS, 2 * PATIENCE_MS + 5);
+    settle();
+}
+
+static void a_full_line_does_not_hide_why_the_other_failed(void **state)
+{
+    (void)state;
+    patient_world("-b", "-sduf", 0);
+    one.advice.after = 3 * CLOCK_S;
+    make_full(&targets[1].standing->gate, 0, &holders[1]);
+    ask();
+    pass_until_over(PASSES);
+    told("e", FAULT_SERVICE_BUSY);
+    assert_int_equal(tape.advice.after, 3 * CLOCK_S);
+    assert_int_equal(two.starts, 0);
+    settle();
+}
+
+static void a_place_of_the_target_is_not_kept_without_one_of_the_provider(void **state)
+{
+    (void)state;
+    patient_world("-sduf", "-sduf", 0);
+    make_full(&one.provider.standing->gate, 0, &holders[0]);
+    make_full(&targets[1].standing->gate, 10, &holders[1]);
+    ask();
+    pass_for(5);
+    assert_int_equal(targets[0].standing->gate.held, 0);
+    gate_give_back(&holders[1]);
+    pass_until_over(PASSES);
+    told("sduf", FAULT_NONE);
+    settle();
+}
+
+static void a_place_is_held_as_long_as_the_call(void **state)
+{
+    (void)state;
+    patient_world("-sd----duf", NULL, 0);
+    ask();
+    for (pass(); turns_alive(); pass()) {
+        assert_int_equal(targets[0].standing->gate.held, one.live);
+        assert_int_equal(one.provider.standing->gate.held, one.live);
+    }
+    told("sdduf", FAULT_NONE);
+    settle();
+}
+
+static void every_call_is_counted_with_what_came_of_it(void **state)
+{
+    int64_t cut = labelled_metric("runnel_calls_total{result=\"cut\"}");
+    int64_t good = labelled_metric("runnel_calls_total{result=\"none\"}");
+    int64_t ended = labelled_metric("runnel_calls_total{result=\"shutdown\"}");
+
+    (void)state;
+    patient_world("-c|-c|-sduf", NULL, 2);
+    ask();
+    pass_until_over(LONG);
+    settle();
+    assert_int_equal(labelled_metric("runnel_calls_total{result=\"cut\"}"), cut + 2);
+    assert_int_equal(labelled_metric("runnel_calls_total{result=\"none\"}"), good + 1);
+
+    patient_world("", NULL, 0);
+    ask();
+    pass();
+    turns_interrupt_all(FAULT_SHUTDOWN);
+    pass();
+    settle();
+    assert_int_equal(labelled_metric("runnel_calls_total{result=\"shutdown\"}"), ended + 1);
+}
+
+static void a_call_that_never_was_is_not_counted(void **state)
+{
+    int64_t ended = labelled_metric("runnel_calls_total{result=\"shutdown\"}");
+
+    (void)state;
+    patient_world("-sduf", NULL, 0);
+    make_full(&targets[0].standing->gate, 10, &holders[0]);
+    ask();
+    pass();
+    gate_give_back(&holders[0]);              /* the place is there, its note not read yet */
+    turns_interrupt_all(FAULT_SHUTDOWN);
+    pass();
+    told("e", FAULT_SHUTDOWN);
+    assert_int_equal(one.starts, 0);
+    assert_int_equal(labelled_metric("runnel_calls_total{result=\"shutdown\"}"), ended);
+    settle();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_failed_is_asked_again_after_a_pause),
+        cmocka_unit_test(the_pause_doubles_up_to_eight_seconds),
+        cmocka_unit_test(it_is_asked_again_only_so_often),
+        cmocka_unit_test(nothing_is_asked_again_after_the_first_event),
+        cmocka_unit_test(what_would_fail_again_is_not_asked_again),
+        cmocka_unit_test(who_says_not_again_is_not_asked_again),
+        cmocka_unit_test(with_another_key_there_is_no_pause),
+        cmocka_unit_test(who_says_how_long_is_believed),
+        cmocka_unit_test(who_wants_too_long_a_wait_is_not_waited_for),
+        cmocka_unit_test(a_pause_of_ours_may_be_too_long_too),
+        cmocka_unit_test(what_it_asks_of_one_turn_it_asks_of_all),
+        cmocka_unit_test(nobody_rests_for_longer_than_a_minute),
+        cmocka_unit_test(where_all_rest_nobody_is_asked),
+        cmocka_unit_test(a_pause_can_be_interrupted),
+        cmocka_unit_test(a_turn_s_time_goes_on_in_its_pauses),
+        cmocka_unit_test(an_interrupt_carries_no_advice_of_a_call_before),
+        cmocka_unit_test(targets_take_turns_in_rounds),
+        cmocka_unit_test(the_second_round_is_behind_the_first),
+        cmocka_unit_test(the_weights_say_who_is_first),
+        cmocka_unit_test(the_last_failure_is_the_turn_s),
+        cmocka_unit_test(who_has_room_is_asked_before_who_is_full),
+        cmocka_unit_test(where_all_are_full_the_first_is_waited_for),
+        cmocka_unit_test(who_waited_in_vain_tries_the_next_line),
+        cmocka_unit_test(a_full_line_does_not_hide_why_the_other_failed),
+        cmocka_unit_test(a_place_of_the_target_is_not_kept_without_one_of_the_provider),
+        cmocka_unit_test(a_place_is_held_as_long_as_the_call),
+        cmocka_unit_test(every_call_is_counted_with_what_came_of_it),
+        cmocka_unit_test(a_call_that_never_was_is_not_counted),
+    };
+
+    log_setup(LOG_ERROR, LOG_LOGFMT);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

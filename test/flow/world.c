@@ -1,0 +1,345 @@
+#include "flow/world.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- a provider that says what its script says ------------------------------------ */
+
+static const char *script_of_call(const struct fake_provider *f)
+{
+    const char *at = f->script;
+
+    for (int i = 0; i < f->starts && strchr(at, '|'); i++)
+        at = strchr(at, '|') + 1;
+    return at;
+}
+
+static struct call *fake_start(struct provider *p, const struct question *q, struct str model_name,
+                               struct outlet out)
+{
+    struct fake_provider *f = (struct fake_provider *)p;
+
+    assert_non_null(q);
+    assert_true(str_eq(model_name, STR("real-name")));
+    assert_false(f->live);
+    f->live = true;
+    f->call = (struct call){ .provider = p, .out = out, .at = script_of_call(f) };
+    if (f->starts < STARTS_KEPT)
+        f->asked_at[f->starts] = now_ms;
+    f->starts++;
+    return &f->call;
+}
+
+static void fake_gone(struct call *c)
+{
+    struct fake_provider *f = (struct fake_provider *)c->provider;
+
+    assert_true(f->live);
+    f->live = false;
+}
+
+static void fake_cancel(struct call *c)
+{
+    ((struct fake_provider *)c->provider)->cancels++;
+    fake_gone(c);
+}
+
+static void fake_pause(struct call *c)
+{
+    struct fake_provider *f = (struct fake_provider *)c->provider;
+
+    assert_true(f->live && !c->paused);
+    c->paused = true;
+    f->pauses++;
+}
+
+static void fake_resume(struct call *c)
+{
+    struct fake_provider *f = (struct fake_provider *)c->provider;
+
+    assert_true(f->live && c->paused);
+    c->paused = false;
+    f->resumes++;
+}
+
+static const struct provider_ops fake_ops = {
+    .start = fake_start,
+    .pause = fake_pause,
+    .resume = fake_resume,
+    .cancel = fake_cancel,
+};
+
+static enum fault fault_of_letter(char letter)
+{
+    switch (letter) {
+    case 'e': return FAULT_PROVIDER_BUSY;
+    case 'x': return FAULT_ANSWER_TOO_BIG;
+    case 'c': return FAULT_CUT;
+    case 'b': return FAULT_SERVICE_BUSY;
+    case 'k': return FAULT_SERVICE_DENIED;
+    case 'n': return FAULT_NOT_ACCEPTED;
+    }
+    fail_msg("no such letter: %c", letter);
+    return FAULT_NONE;
+}
+
+static void fake_say(struct call *c, char letter)
+{
+    struct fake_provider *f = (struct fake_provider *)c->provider;
+    struct event          ev = { .type = EVENT_START };
+
+    switch (letter) {
+    case 's': break;
+    case 'd': ev = (struct event){ .type = EVENT_DELTA, .text = STR("word ") }; break;
+    case 'u': ev = (struct event){ .type = EVENT_USAGE, .usage = { 3, 2 } }; break;
+    case 'f': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_STOP }; break;
+    case 'l': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_LENGTH }; break;
+    default:
+        ev = (struct event){ .type = EVENT_ERROR,
+                             .fault = fault_of_letter(letter),
+                             .advice = f->advice };
+    }
+    if (ev.type == EVENT_FINISH || ev.type == EVENT_ERROR)
+        fake_gone(c);
+    c->out.put(c->out.ctx, &ev);
+}
+
+void fake_speak(struct fake_provider *f)
+{
+    struct call *c = &f->call;
+    bool         spoke = false;
+
+    if (!f->live || c->paused)
+        return;
+    for (; f->live && *c->at && *c->at != '-' && *c->at != '|'; c->at++) {
+        fake_say(c, *c->at);
+        spoke = true;
+    }
+    c->at += f->live && *c->at == '-';
+    if (spoke)
+        c->out.flush(c->out.ctx);
+}
+
+/* ---- a reader that writes down what it hears --------------------------------------- */
+
+struct tape tape;
+
+static void tape_event(struct sink *k, const struct event *ev)
+{
+    struct tape *t = ((struct tape_sink *)k)->tape;
+
+    assert_int_equal(t->last_words, 0);
+    assert_int_equal(t->closed, 0);
+    t->unflushed++;
+    t->n += (size_t)snprintf(t->text + t->n, sizeof t->text - t->n, "%c", event_name(ev->type)[0]);
+    t->last_words += ev->type == EVENT_FINISH || ev->type == EVENT_ERROR;
+    if (ev->type == EVENT_ERROR) {
+        t->fault = ev->fault;
+        t->advice = ev->advice;
+    }
+    if (ev->type == EVENT_FINISH)
+        t->finish = ev->finish;
+}
+
+static void tape_flush(struct sink *k)
+{
+    struct tape *t = ((struct tape_sink *)k)->tape;
+
+    t->unflushed = 0;
+    if (++t->flushes == t->hold_at)
+        turn_hold(k);
+}
+
+static void tape_close(struct sink *k)
+{
+    struct tape *t = ((struct tape_sink *)k)->tape;
+
+    assert_null(k->turn);
+    assert_int_equal(t->unflushed, 0);
+    t->closed++;
+    t->sink = NULL;
+    mem_free(k);
+}
+
+static const struct sink_ops tape_ops = { tape_event, tape_flush, tape_close };
+
+/* ---- a world ------------------------------------------------------------------------- */
+
+struct fake_provider one, two, three;
+struct catalog      *catalog;
+struct model         model;
+struct target        targets[3];
+struct place         holders[3];
+uint64_t             now_ms;
+
+static void holder_told(struct place *p, bool held)
+{
+    (void)p;
+    assert_true(held);
+}
+
+void hold_place(struct gate *g, struct place *p)
+{
+    gate_ask(g, p, holder_told);
+}
+
+static struct standing *stand(struct str provider, const char *at)
+{
+    struct standing *s = standing_hold(provider, str_of(at));
+
+    gate_configure(&s->gate, 100, 0, 0);
+    return s;
+}
+
+static void make_fake(struct fake_provider *f, struct target *t, const char *name,
+                      const char *script)
+{
+    *f = (struct fake_provider){ .script = script ? script : "" };
+    f->settings.name = str_of(name);
+    f->settings.breaker_time = 20 * CLOCK_MS;
+    f->provider = (struct provider){ .ops = &fake_ops, .settings = &f->settings };
+    f->provider.standing = stand(f->settings.name, "");
+    *t = (struct target){ .provider = &f->provider,
+                          .model = STR("real-name"),
+                          .standing = stand(f->settings.name, "real-name") };
+}
+
+static void make_catalog(void)
+{
+    struct settings *s = mem_new(sizeof *s);
+
+    s->turns = (struct turn_settings){ .max_running = 10,
+                                       .max_waiting = 10,
+                                       .max_wait = PATIENCE_MS * CLOCK_MS,
+                                       .max_time = LIMIT_MS * CLOCK_MS,
+                                       .max_answer_bytes = 1000 };
+    catalog = mem_new(sizeof *catalog);
+    catalog->settings = s;
+    catalog->owners = 1;
+    offer_use(catalog);
+    admit_configure(&s->turns);
+}
+
+/* A failed assertion leaves its world as it was; the next one comes to a fresh clock. */
+void world_begin(const char *first, const char *second)
+{
+    clock_fake(++now_ms * CLOCK_MS);
+    make_fake(&one, &targets[0], "one", first);
+    make_fake(&two, &targets[1], "two", second);
+    make_fake(&three, &targets[2], "three", NULL);
+    model = (struct model){ STR("model"), targets, second ? 2 : 1 };
+    make_catalog();
+    tape = (struct tape){ .n = 0 };
+    memset(holders, 0, sizeof holders);
+}
+
+void world_third(const char *script)
+{
+    three.script = script;
+    model.n_targets = 3;
+}
+
+struct turn *ask(void)
+{
+    return ask_on(&tape);
+}
+
+struct turn *ask_on(struct tape *t)
+{
+    struct question  *q = question_new();
+    struct tape_sink *k = mem_new(sizeof *k);
+
+    k->sink.ops = &tape_ops;
+    k->tape = t;
+    t->sink = k;
+    return turn_start(&(struct turn_order){ .question = q,
+                                            .model = &model,
+                                            .sink = &k->sink,
+                                            .route = "/test",
+                                            .request_id = STR("id"),
+                                            .client = STR("c") });
+}
+
+void ask_another(void)
+{
+    assert_int_equal(tape.closed, 1);
+    tape = (struct tape){ .n = 0 };
+    ask();
+}
+
+void pass(void)
+{
+    notes_run();
+    clock_fake(++now_ms * CLOCK_MS);
+    deadlines_run(clock_now());
+    fake_speak(&one);
+    fake_speak(&two);
+    fake_speak(&three);
+    notes_run();
+}
+
+void pass_for(int ms)
+{
+    while (ms--)
+        pass();
+}
+
+void pass_until_over(int limit)
+{
+    while (turns_alive() && limit--)
+        pass();
+}
+
+static void check_gate(const struct gate *g)
+{
+    assert_int_equal(g->held, 0);
+    assert_int_equal(g->line.n, 0);
+}
+
+void settle(void)
+{
+    assert_int_equal(turns_alive(), 0);
+    assert_int_equal(tape.closed, 1);
+    assert_false(one.live || two.live || three.live);
+    for (int i = 0; i < 3; i++)
+        gate_give_back(&holders[i]);
+    assert_int_equal(metric_value(METRIC_TURNS_RUNNING), 0);
+    assert_int_equal(metric_value(METRIC_TURNS_WAITING), 0);
+    assert_int_equal(deadlines_next(), UINT64_MAX);
+    assert_false(notes_waiting());
+    assert_int_equal(catalog->owners, 1);
+    for (int i = 0; i < 3; i++) {
+        check_gate(&targets[i].standing->gate);
+        check_gate(&targets[i].provider->standing->gate);
+        assert_false(targets[i].standing->tried);
+        standing_drop(targets[i].standing);
+        standing_drop(targets[i].provider->standing);
+    }
+    assert_int_equal(metric_value(METRIC_BREAKERS_OPEN), 0);
+    offer_withdraw();
+}
+
+void told(const char *events, enum fault fault)
+{
+    assert_string_equal(tape.text, events);
+    assert_int_equal(tape.fault, fault);
+}
+
+int64_t labelled_metric(const char *row)
+{
+    struct buf  text = BUF(1 << 20);
+    char        line[120];
+    const char *at;
+    long long   n = 0;
+
+    metrics_write(&text);
+    buf_add_char(&text, '\0');
+    snprintf(line, sizeof line, "\n%s ", row);
+    at = strstr(text.p, line);
+    if (at)
+        sscanf(at + strlen(line), "%lld", &n);
+    buf_release(&text);
+    return n;
+}

@@ -1,0 +1,103 @@
+/* world.h - a provider and a reader that do as they are told, and a clock that goes by when
+ * a test says so.
+ *
+ * A pass here is what the loop does: read the notes, let a millisecond go by, run what
+ * is due, let the provider speak. The fakes assert the contracts (provider.h, sink.h)
+ * themselves; settle() asserts what must hold after every turn, however it ended. */
+#ifndef FLOW_WORLD_H
+#define FLOW_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/note.h"
+#include "provider/catalog.h"
+#include "turn/admit.h"
+#include "turn/turn.h"
+
+enum { PASSES = 40, PATIENCE_MS = 300, LIMIT_MS = 500 };
+
+/* ---- a provider that says what its script says ------------------------------------ */
+
+struct call {
+    struct provider *provider;
+    struct outlet    out;
+    const char      *at;                      /* what it still has to say       */
+    bool             paused;
+};
+
+enum { STARTS_KEPT = 12 };
+
+/* A script is a letter an event: s start, d delta, u usage, f finish, l finish for
+ * length, - a pass of silence; e a fault that somebody else may not have, x one that
+ * nobody can help, c a broken connection, b too many questions, k a wrong key, n a wrong
+ * question. It ends with a last word, or the call stays silent for ever. After | comes
+ * what the next call says; the last call is repeated. */
+struct fake_provider {
+    struct provider          provider;
+    struct provider_settings settings;
+    const char              *script;
+    struct advice            advice;          /* goes with every fault          */
+    struct call              call;
+    bool                     live;
+    int                      starts, cancels, pauses, resumes;
+    uint64_t                 asked_at[STARTS_KEPT]; /* ms                       */
+};
+
+/* One pass: everything up to the next silence, in one breath, and then the flush. */
+void fake_speak(struct fake_provider *f);
+
+/* ---- a reader that writes down what it hears --------------------------------------- */
+
+struct tape_sink {
+    struct sink  sink;
+    struct tape *tape;
+};
+
+struct tape {
+    char              text[4096];
+    size_t            n;
+    int               last_words, closed, unflushed;
+    enum fault        fault;
+    struct advice     advice;
+    enum finish       finish;
+    int               hold_at;                /* holds the turn at this flush; 0: never */
+    int               flushes;
+    struct tape_sink *sink;                   /* NULL: closed                   */
+};
+
+/* ---- a world ------------------------------------------------------------------------- */
+
+extern struct fake_provider one, two, three;
+extern struct tape          tape;
+extern struct catalog      *catalog;
+extern struct model         model;
+extern struct target        targets[3];
+extern struct place         holders[3];       /* somebody else's places         */
+extern uint64_t             now_ms;
+
+/* Three providers, of which the model has as many as have a script. Nobody is asked twice
+ * and nothing breaks, unless a test changes their settings. */
+void world_begin(const char *first, const char *second);
+void world_third(const char *script);
+void settle(void);
+
+struct turn *ask(void);
+struct turn *ask_on(struct tape *t);
+void         ask_another(void);               /* with the tape empty again      */
+void         pass(void);
+void         pass_for(int ms);
+void         pass_until_over(int limit);      /* until nothing is alive, or so many */
+
+void    told(const char *events, enum fault fault);
+void    hold_place(struct gate *g, struct place *p);
+int64_t labelled_metric(const char *row);     /* name{label="value"}            */
+
+#endif
