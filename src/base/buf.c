@@ -30,6 +30,8 @@ static void grow(struct buf *b, size_t room)
 {
     size_t cap = b->cap ? b->cap : FIRST_SIZE;
 
+    if (room <= b->cap - b->n)
+        return;
     while (cap < b->n + room)
         cap *= 2;
     if (cap > b->limit)
