@@ -1,8 +1,11 @@
 #include "base/json.h"
 
+#include "base/half.h"
 #include "base/mem.h"
 
 #include <assert.h>
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <yyjson.h>
@@ -182,20 +185,41 @@ struct json_doc *json_read(struct str text, const char **why)
 static bool is_escape_between(const char *p, const char *end, const char *low, const char *high)
 {
     return end - p >= 6 && p[0] == '\\' && p[1] == 'u' && strncasecmp(p + 2, low, 2) >= 0 &&
-           strncasecmp(p + 2, high, 2) <= 0;
+           strncasecmp(p + 2, high, 2) <= 0 && isxdigit((unsigned char)p[4]) &&
+           isxdigit((unsigned char)p[5]);
 }
 
-/* Overwrites every half of a surrogate pair that stands alone. */
-static void mend_surrogates(char *p, const char *end)
+static unsigned unit_of(const char *escape)
 {
-    for (; p < end; p++) {
+    char digits[5] = { 0 };
+
+    memcpy(digits, escape + 2, 4);
+    return (unsigned)strtoul(digits, NULL, 16);
+}
+
+/* Writes every half of a surrogate pair that stands alone in its own way, and returns the
+ * shorter text. */
+static struct str mend_surrogates(char *text, size_t n)
+{
+    const char *p = text, *end = text + n;
+    char       *to = text;
+
+    while (p < end) {
+        size_t whole = *p == '\\' && end - p > 1 ? 2 : 1;
+
         if (is_escape_between(p, end, "d8", "db") && is_escape_between(p + 6, end, "dc", "df"))
-            p += 11;
-        else if (is_escape_between(p, end, "d8", "df"))
-            memcpy(p + 2, "fffd", 4);
-        else if (*p == '\\')
-            p++;
+            whole = 12;
+        if (whole == 12 || !is_escape_between(p, end, "d8", "df")) {
+            memmove(to, p, whole);
+            to += whole;
+            p += whole;
+        } else {
+            half_write(to, unit_of(p));
+            to += HALF_BYTES;
+            p += 6;
+        }
     }
+    return (struct str){ text, (size_t)(to - text) };
 }
 
 struct json_doc *json_read_patiently(struct str text, const char **why)
@@ -205,8 +229,7 @@ struct json_doc *json_read_patiently(struct str text, const char **why)
 
     if (!doc && text.n && *why != too_deep) {
         copy = mem_copy(text.p, text.n);
-        mend_surrogates(copy, copy + text.n);
-        doc = read_text((struct str){ copy, text.n }, why);
+        doc = read_text(mend_surrogates(copy, text.n), why);
         mem_free(copy);
     }
     return (struct json_doc *)doc;

@@ -53,7 +53,7 @@ struct json_members json_members(const struct json *object);
 bool json_members_next(struct json_members *m, struct str *name, const struct json **value);
 
 /* What providers send is read with more patience: half a surrogate pair (an emoji cut in
- * two) becomes U+FFFD, and the ambiguities above are let pass. */
+ * two) is let through as half.h says, and so are the ambiguities above. */
 struct json_doc *json_read_patiently(struct str text, const char **why);
 
 void json_add_value(struct buf *b, const struct json *v);         /* as JSON, minified */

@@ -1,5 +1,7 @@
 #include "provider/messages.h"
 
+#include "base/half.h"
+
 #include <string.h>
 
 enum { CALLS_SEARCHED = 128 };                /* nobody honest calls more at once */
@@ -77,11 +79,15 @@ void tool_call_add_arguments(const struct tool_call *call, struct buf *out)
 {
     const char      *why;
     struct json_doc *doc = json_read_patiently(call->arguments, &why);
+    struct buf       object = BUF(SIZE_MAX / 2), mended = BUF(SIZE_MAX / 2);
 
     if (json_type(json_root(doc)) == JSON_OBJECT)
-        json_add_value(out, json_root(doc));
+        json_add_value(&object, json_root(doc));
     else
-        buf_lit(out, "{}");
+        buf_lit(&object, "{}");
+    buf_add(out, half_mend(buf_str(&object), &mended));
+    buf_release(&object);
+    buf_release(&mended);
     json_free(doc);
 }
 

@@ -1,5 +1,6 @@
 #include "provider/retelling.h"
 
+#include "base/half.h"
 #include "wire/utf8.h"
 
 #include <string.h>
@@ -25,13 +26,15 @@ void retelling_restart(struct retelling *r)
     retelling_init(r, max_bytes);
 }
 
-/* A half of a character at the end: a retelling may bring the other half next time. */
+/* A half of a character at the end, kept or given up by the service: a retelling may bring
+ * the other half next time. */
 static struct str without_half(struct str text)
 {
-    struct str half = STR("\xef\xbf\xbd");
+    struct str lost = STR("\xef\xbf\xbd");
 
-    while (text.n >= half.n && memcmp(text.p + text.n - half.n, half.p, half.n) == 0)
-        text.n -= half.n;
+    text = half_cut_off(text);
+    while (text.n >= lost.n && memcmp(text.p + text.n - lost.n, lost.p, lost.n) == 0)
+        text.n -= lost.n;
     return text;
 }
 

@@ -1,19 +1,60 @@
 #include "provider/teller.h"
 
 #include "base/buf.h"
+#include "base/half.h"
 
-static void put(struct teller *t, struct event ev)
+static void say(struct teller *t, const struct event *ev)
 {
     struct event start = { .type = EVENT_START, .text = t->session };
 
-    if (t->ended)
-        return;
-    if (!t->started && ev.type != EVENT_ERROR) {
+    if (!t->started && ev->type != EVENT_ERROR) {
         t->started = true;
         t->out.put(t->out.ctx, &start);
     }
+    t->out.put(t->out.ctx, ev);
+}
+
+/* Nothing that could be its other half comes any more. */
+static void give_up_half(struct teller *t)
+{
+    struct event ev = { .type = t->half_of.type, .text = HALF_LOST, .tool.index = t->half_of.tool };
+
+    t->half = 0;
+    say(t, &ev);
+}
+
+static bool goes_on_with_half(const struct teller *t, const struct event *ev)
+{
+    return ev->type == t->half_of.type && ev->tool.index == t->half_of.tool;
+}
+
+static void put(struct teller *t, struct event ev)
+{
+    if (t->ended)
+        return;
+    if (t->half && !goes_on_with_half(t, &ev))
+        give_up_half(t);
     t->ended = ev.type == EVENT_FINISH || ev.type == EVENT_ERROR;
-    t->out.put(t->out.ctx, &ev);
+    say(t, &ev);
+}
+
+static void put_text(struct teller *t, struct event ev)
+{
+    struct buf joined = BUF(ev.text.n + HALF_BYTES);
+
+    if (t->ended || (!t->half && !half_is_in(ev.text))) {
+        put(t, ev);
+        return;
+    }
+    if (t->half && !goes_on_with_half(t, &ev))
+        give_up_half(t);
+    half_join(&t->half, ev.text, &joined);
+    t->half_of.type = ev.type;
+    t->half_of.tool = ev.tool.index;
+    ev.text = buf_str(&joined);
+    if (ev.text.n || ev.tool.name.n)
+        say(t, &ev);
+    buf_release(&joined);
 }
 
 void teller_session(struct teller *t, struct str id)
@@ -24,23 +65,31 @@ void teller_session(struct teller *t, struct str id)
 void teller_text(struct teller *t, struct str text)
 {
     if (text.n)
-        put(t, (struct event){ .type = EVENT_DELTA, .text = text });
+        put_text(t, (struct event){ .type = EVENT_DELTA, .text = text });
 }
 
 void teller_reasoning(struct teller *t, struct str text)
 {
     if (text.n)
-        put(t, (struct event){ .type = EVENT_REASONING, .text = text });
+        put_text(t, (struct event){ .type = EVENT_REASONING, .text = text });
 }
 
 void teller_tool(struct teller *t, const struct tool_piece *piece, struct str arguments)
 {
-    put(t, (struct event){ .type = EVENT_TOOL_CALL, .tool = *piece, .text = arguments });
+    put_text(t, (struct event){ .type = EVENT_TOOL_CALL, .tool = *piece, .text = arguments });
 }
 
-void teller_citation(struct teller *t, const struct citation *citation)
+/* Titles and excerpts are cut to a length by services that count UTF-16 units. */
+void teller_citation(struct teller *t, const struct citation *c)
 {
-    put(t, (struct event){ .type = EVENT_CITATION, .citation = *citation });
+    struct event ev = { .type = EVENT_CITATION, .citation = *c };
+    struct buf   title = BUF(c->title.n), text = BUF(c->text.n);
+
+    ev.citation.title = half_mend(c->title, &title);
+    ev.citation.text = half_mend(c->text, &text);
+    put(t, ev);
+    buf_release(&title);
+    buf_release(&text);
 }
 
 void teller_usage(struct teller *t, const struct usage *usage)
