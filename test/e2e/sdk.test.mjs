@@ -105,7 +105,7 @@ describe('openai', () => {
   });
 
   test('a path that is not there is a NotFoundError', () =>
-    assert.rejects(() => client().embeddings.create({ model: 'echo', input: 'x' }), OpenAI.NotFoundError));
+    assert.rejects(() => client().moderations.create({ input: 'x' }), OpenAI.NotFoundError));
 
   test('max_tokens', async () => {
     const whole = await client().chat.completions.create(ask('one two three four', { max_tokens: 2 }));
