@@ -63,6 +63,7 @@ static void leave(struct reach *r)
     deadline_disarm(&r->patience);
     dial_cancel(&r->dial);
     r->rung = REACH_OVER;
+    gate_give_back(&r->turn);
     r->stream->on = r->on;
 }
 
@@ -213,17 +214,42 @@ static void on_dialled(struct dial *d, int fd, int rc)
         climb_tunnel(r);
 }
 
+static void climb_dial(struct reach *r)
+{
+    const struct way *w = r->way;
+    bool              by_proxy = w->proxy_host.n > 0;
+
+    r->rung = REACH_DIAL;
+    dial_start(&r->dial, by_proxy ? w->proxy_host : w->host, by_proxy ? w->proxy_port : w->port,
+               w->connect_timeout, on_dialled);
+}
+
+/* As long as others get through, one's turn will come. */
+static void on_turn(struct place *p, bool held)
+{
+    struct reach *r = LIST_OWNER(p, struct reach, turn);
+
+    if (held)
+        climb_dial(r);
+    else if (tls_memory_is_lively(r->way->memory, r->way->tls_timeout))
+        gate_ask(p->gate, p, on_turn);
+    else
+        fail(r, "TLS: no handshake with it has come to an end");
+}
+
 void reach_start(struct reach *r, struct stream *s, const struct way *way,
                  void (*on)(struct stream *s, enum stream_news news, struct str bytes),
                  void (*done)(struct reach *r, bool good))
 {
-    bool by_proxy = way->proxy_host.n > 0;
-
-    *r = (struct reach){ .rung = REACH_DIAL, .way = way, .stream = s, .on = on, .done = done };
+    *r = (struct reach){ .rung = REACH_TURN, .way = way, .stream = s, .on = on, .done = done };
     s->open = false;
     r->patience.run = out_of_patience;
-    dial_start(&r->dial, by_proxy ? way->proxy_host : way->host,
-               by_proxy ? way->proxy_port : way->port, way->connect_timeout, on_dialled);
+    if (!way->is_secure) {
+        climb_dial(r);
+        return;
+    }
+    tls_memory_gate(way->memory)->max_wait = way->tls_timeout;
+    gate_ask(tls_memory_gate(way->memory), &r->turn, on_turn);
 }
 
 void reach_cancel(struct reach *r)

@@ -1,6 +1,6 @@
 /* reach.h - from an origin's name to a stream that is ready to be spoken on.
  *
- *     dial ---> (tunnel through a proxy) ---> (TLS) ---> ready
+ *     (turn) ---> dial ---> (tunnel through a proxy) ---> (TLS) ---> ready
  *
  * Each rung is a row in reach.c. The stream is the owner's memory; while the ladder is
  * climbed its news go there, afterwards to the owner.
@@ -34,10 +34,11 @@ bool way_eq(const struct way *a, const struct way *b);
 enum { REACH_WHY_MAX = 256 };
 
 struct reach {
-    enum { REACH_DIAL, REACH_TUNNEL, REACH_TLS, REACH_OVER } rung;
+    enum { REACH_TURN, REACH_DIAL, REACH_TUNNEL, REACH_TLS, REACH_OVER } rung;
     const struct way   *way;
     struct stream      *stream;
     void               *user;                 /* the owner's; set after the start */
+    struct place        turn;                 /* among an origin's handshakes   */
     struct dial         dial;
     struct http_opening opening;
     struct deadline     patience;

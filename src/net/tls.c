@@ -1,5 +1,6 @@
 #include "net/tls.h"
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
 
@@ -17,6 +18,7 @@
 enum {
     MESSAGES_PER_READ = 64,                   /* tickets and the like           */
     FILE_MAX_BYTES = 16 << 20,
+    HANDSHAKES_AT_ONCE = 100,                 /* with one origin                */
 };
 
 struct tls_trust {
@@ -32,6 +34,8 @@ struct tls_memory {
     size_t              owners;
     mbedtls_ssl_session session;
     bool                is_full;
+    struct gate         gate;
+    uint64_t            shaken_at;            /* the last good one; 0: none yet */
 };
 
 struct tls {
@@ -110,7 +114,12 @@ static bool read_certificates(struct tls_trust *t, char why[TLS_WHY_MAX])
 
 static void configure(struct tls_trust *t)
 {
-    static const char  *protocols[] = { "http/1.1", NULL };
+    static const char    *protocols[] = { "http/1.1", NULL };
+    static const uint16_t groups[] = {        /* the cheapest for us first      */
+        MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
+        MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_SECP521R1,
+        MBEDTLS_SSL_IANA_TLS_GROUP_NONE,
+    };
     mbedtls_ssl_config *c = &t->config;
 
     mbedtls_ssl_config_defaults(c, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
@@ -119,6 +128,7 @@ static void configure(struct tls_trust *t)
     mbedtls_ssl_conf_authmode(c, MBEDTLS_SSL_VERIFY_REQUIRED);
     mbedtls_ssl_conf_ca_chain(c, &t->certificates, NULL);
     mbedtls_ssl_conf_rng(c, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
+    mbedtls_ssl_conf_groups(c, groups);
     mbedtls_ssl_conf_alpn_protocols(c, protocols);
     mbedtls_ssl_conf_session_tickets(c, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
     mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
@@ -188,6 +198,8 @@ struct tls_memory *tls_memory_new(void)
     struct tls_memory *m = mem_new(sizeof *m);
 
     m->owners = 1;
+    gate_init(&m->gate, NULL);
+    gate_configure(&m->gate, HANDSHAKES_AT_ONCE, UINT64_MAX, 0);
     mbedtls_ssl_session_init(&m->session);
     return m;
 }
@@ -201,8 +213,19 @@ void tls_memory_drop(struct tls_memory *m)
 {
     if (!m || --m->owners)
         return;
+    assert(m->gate.held == 0 && m->gate.line.n == 0);
     mbedtls_ssl_session_free(&m->session);
     mem_free(m);
+}
+
+struct gate *tls_memory_gate(struct tls_memory *m)
+{
+    return &m->gate;
+}
+
+bool tls_memory_is_lively(const struct tls_memory *m, uint64_t within_ns)
+{
+    return m->shaken_at && clock_now() < m->shaken_at + within_ns;
 }
 
 /* The newest counts: servers forget old keys first. */
@@ -299,6 +322,7 @@ enum tls_result tls_handshake(struct tls *t, struct str *in, struct buf *out)
     }
     if (!mbedtls_ssl_is_handshake_over(&t->ssl))
         return TLS_WORKING;
+    t->memory->shaken_at = clock_now();
     if (mbedtls_ssl_get_version_number(&t->ssl) == MBEDTLS_SSL_VERSION_TLS1_2)
         remember(t);                          /* 1.3 sends its tickets later    */
     return TLS_DONE;

@@ -11,6 +11,7 @@
 #define NET_TLS_H
 
 #include "base/buf.h"
+#include "base/gate.h"
 
 struct tls_trust;
 struct tls_memory;
@@ -27,6 +28,11 @@ void              tls_trust_drop(struct tls_trust *t);            /* NULL is fin
 struct tls_memory *tls_memory_new(void);
 void               tls_memory_share(struct tls_memory *m);        /* one owner more */
 void               tls_memory_drop(struct tls_memory *m);         /* NULL is fine */
+
+/* Whose handshake may begin: a server is not met by a thousand at once, and the first ones
+ * bring what makes those of the others short. */
+struct gate *tls_memory_gate(struct tls_memory *m);
+bool         tls_memory_is_lively(const struct tls_memory *m, uint64_t within_ns);
 
 /* The trust and the memory must outlive it. */
 struct tls *tls_new(struct tls_trust *trust, struct tls_memory *memory, struct str host);
