@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "net/http_client.h"
 #include "net/loop.h"
@@ -271,6 +272,7 @@ int main(int argc, char **argv)
     const char *command = "serve";
     int         i = 1;
 
+    mem_begin();
     if (i < argc && argv[i][0] != '-')
         command = argv[i++];
     for (; i < argc; i++) {

@@ -8,6 +8,21 @@
 static uint64_t allocations;
 static size_t   live_bytes;
 
+enum {
+    LARGE_BYTES = 16 * 1024,
+    KEPT_BYTES = 1 << 20,                     /* on the heap, when it could shrink */
+};
+
+/* Large pieces are pages of their own, which cost nothing until they are touched: TLS holds
+ * two of 16 KB for every connection, and a stream of short events touches half of them. The
+ * heap gets no spare room at its top, for what is cut from there is wiped, and so touched. */
+void mem_begin(void)
+{
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    mallopt(M_TOP_PAD, 0);
+}
+
 static void out_of_memory(size_t size)
 {
     fprintf(stderr, "runnel: out of memory (%zu bytes asked)\n", size);

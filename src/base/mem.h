@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+void mem_begin(void);                         /* before the first allocation    */
+
 void *mem_new(size_t size);                   /* zeroed; free with mem_free()  */
 void *mem_resize(void *p, size_t size);       /* new bytes are not zeroed      */
 void  mem_free(void *p);                      /* NULL is fine                  */

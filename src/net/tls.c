@@ -115,7 +115,8 @@ static bool read_certificates(struct tls_trust *t, char why[TLS_WHY_MAX])
 static void configure(struct tls_trust *t)
 {
     static const char    *protocols[] = { "http/1.1", NULL };
-    static const uint16_t groups[] = {        /* the cheapest for us first      */
+    static const uint16_t groups[] = {
+        /* the cheapest for us first      */
         MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
         MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_SECP521R1,
         MBEDTLS_SSL_IANA_TLS_GROUP_NONE,
