@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/dev"
 HANGS_S = 20                                  # the tests themselves take half a second
 
-TESTS = ["flow/turn_test", "flow/steps_test", "flow/policy_test"]
+TESTS = ["flow/turn_test", "flow/steps_test", "flow/policy_test", "flow/breaker_test"]
 HELPERS = ["flow/world"]
 
 TURN = [  # what it breaks, the text, what stands there instead
