@@ -258,7 +258,7 @@ static void ask_choose(struct turn *t)
         deadline_arm(&t->pause, until);
         return;
     }
-    if (next == PLAN_STOP && until != UINT64_MAX && until > now)
+    if (next == PLAN_STOP && until != UINT64_MAX)
         t->advice.after = until - now;
     turn_resume(t, next == PLAN_STOP ? t->failed : FAULT_NONE);
 }

@@ -217,6 +217,35 @@ TEST(of_several_pauses_the_shortest_is_waited_for)
     assert_int_equal(ask(until), 'b');
 }
 
+TEST(one_that_is_worth_it_is_waited_for_whoever_else_is_not)
+{
+    uint64_t until;
+
+    for (int i = 0; i < 2; i++) {
+        begin(2);
+        ask(0);
+        fails(FAULT_SERVICE_BUSY, (struct advice){ .after = (i ? 3 : 50) * CLOCK_S }, 0);
+        ask(0);
+        fails(FAULT_SERVICE_BUSY, (struct advice){ .after = (i ? 50 : 3) * CLOCK_S }, 0);
+        assert_int_equal(plan_next(&plan, 0, &until), PLAN_WAIT);
+        assert_int_equal(until, 3 * CLOCK_S);
+        standing_rest(targets[0].standing, 0);
+        standing_rest(targets[1].standing, 0);
+    }
+}
+
+TEST(who_was_asked_less_often_is_asked_first)
+{
+    char order[10] = "";
+
+    begin(3);
+    for (uint64_t i = 0; i < 9; i++) {
+        order[i] = ask(10 * i);
+        fails(FAULT_CUT, (struct advice){ .after = 1 }, 10 * i);
+    }
+    assert_string_equal(order, "abcabcabc");
+}
+
 /* Its own pause, though the service has answered somebody else since. */
 TEST(what_it_was_told_itself_holds_for_a_turn)
 {
@@ -319,6 +348,8 @@ int main(void)
         T(a_pause_is_up_to_a_quarter_shorter),
         T(a_pause_that_is_just_short_enough_is_made),
         T(of_several_pauses_the_shortest_is_waited_for),
+        T(one_that_is_worth_it_is_waited_for_whoever_else_is_not),
+        T(who_was_asked_less_often_is_asked_first),
         T(what_it_was_told_itself_holds_for_a_turn),
         T(who_does_not_try_has_no_say_in_a_try),
         T(a_try_that_was_answered_is_over),
