@@ -72,6 +72,13 @@ static bool may_ask(const struct plan_target *t, uint64_t now, uint64_t *until)
     return may && t->not_before <= now;
 }
 
+bool plan_may_ask(const struct plan *p, uint64_t now)
+{
+    uint64_t until;
+
+    return may_ask(&p->targets[p->at], now, &until);
+}
+
 /* Worth waiting for are pauses that a failed call of this very turn has to make, and those
  * that a service asks of everybody; not an open breaker, whose turn may never come. */
 static bool is_worth_waiting(const struct plan *p, const struct plan_target *t, uint64_t until,

@@ -36,6 +36,7 @@ void plan_begin(struct plan *p, const struct model *m, const struct question *q,
 
 enum plan_step       plan_next(struct plan *p, uint64_t now, uint64_t *until);
 const struct target *plan_target(const struct plan *p);
+bool                 plan_may_ask(const struct plan *p, uint64_t now); /* still? */
 
 /* What became of the target in use. After plan_ask() one of the others must be said. */
 void plan_ask(struct plan *p);

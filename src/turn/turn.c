@@ -258,7 +258,7 @@ static void ask_choose(struct turn *t)
         deadline_arm(&t->pause, until);
         return;
     }
-    if (next == PLAN_STOP && until != UINT64_MAX && until > now)
+    if (next == PLAN_STOP && until != UINT64_MAX)
         t->advice.after = until - now;
     turn_resume(t, next == PLAN_STOP ? t->failed : FAULT_NONE);
 }
@@ -308,9 +308,11 @@ static void drop_place(struct turn *t)
 
 static enum step got_place(struct turn *t, enum fault came)
 {
-    if (came == FAULT_NONE)
+    if (came == FAULT_NONE && plan_may_ask(&t->plan, clock_now()))
         return STEP_ANSWER;
     drop_place(t);
+    if (came == FAULT_NONE)
+        return STEP_CHOOSE;                   /* it has failed others meanwhile */
     t->fault = came;
     if (t->interrupt)
         return STEP_GONE;

@@ -88,6 +88,13 @@ static void what_would_fail_again_is_not_asked_again(void **state)
     assert_int_equal(one.starts, 1);
     settle();
 
+    patient_world("-k", NULL, 5);
+    ask();
+    pass_until_over(LONG);
+    told("e", FAULT_SERVICE_DENIED);
+    assert_int_equal(one.starts, 1);
+    settle();
+
     patient_world("-n", "-sduf", 5);
     ask();
     pass_until_over(LONG);
@@ -295,6 +302,7 @@ static void an_interrupt_carries_no_advice_of_a_call_before(void **state)
     told("e", FAULT_SHUTDOWN);
     assert_false(tape.advice.not_again);
     assert_int_equal(tape.advice.after, 0);
+    assert_int_equal(targets[1].standing->rest_until, 0);
     settle();
 }
 
@@ -322,6 +330,20 @@ static void targets_take_turns_in_rounds(void **state)
         }
     }
     assert_int_equal(one.starts + two.starts + three.starts, 9);
+    settle();
+}
+
+/* Not the one that was asked last, who may be of no use any more. */
+static void behind_a_pause_it_is_looked_for_whom_to_ask(void **state)
+{
+    (void)state;
+    patient_world("-b|-sduf", "-k|-sduf", 1);
+    one.advice.after = 2 * CLOCK_S;
+    ask();
+    pass_until_over(LONG);
+    told("sduf", FAULT_NONE);
+    assert_int_equal(one.starts, 2);
+    assert_int_equal(two.starts, 1);
     settle();
 }
 
@@ -536,6 +558,7 @@ int main(void)
         cmocka_unit_test(a_turn_s_time_goes_on_in_its_pauses),
         cmocka_unit_test(an_interrupt_carries_no_advice_of_a_call_before),
         cmocka_unit_test(targets_take_turns_in_rounds),
+        cmocka_unit_test(behind_a_pause_it_is_looked_for_whom_to_ask),
         cmocka_unit_test(the_second_round_is_behind_the_first),
         cmocka_unit_test(the_weights_say_who_is_first),
         cmocka_unit_test(the_last_failure_is_the_turn_s),
