@@ -159,7 +159,7 @@ static void finish(struct source *s)
 
 static void tell_error(struct source *s, const struct json *v)
 {
-    teller_fail(s->teller, source_fault_of_error(json_get(v, "error")), source_error_words(v));
+    teller_fail(s->teller, source_fault_of_error(json_get(v, "error"), 0), source_error_words(v));
 }
 
 static void read_event(struct source *s, struct str type, const struct json *v)

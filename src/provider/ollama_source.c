@@ -57,7 +57,7 @@ static void read_object(struct source *s, const struct json *v)
     const struct json *error = json_get(v, "error");
 
     if (json_type(error) == JSON_OBJECT || json_type(error) == JSON_STRING) {
-        teller_fail(s->teller, source_fault_of_error(error), source_error_words(v));
+        teller_fail(s->teller, source_fault_of_error(error, 0), source_error_words(v));
         return;
     }
     read_message(s, json_get(v, "message"));

@@ -92,7 +92,7 @@ static void read_choice(struct source *s, const struct json *choice)
     const struct json *error = json_get(choice, "error");
 
     if (is_error(error) || str_eq(reason, STR("error"))) {
-        teller_fail(s->teller, source_fault_of_error(error), source_error_words(choice));
+        teller_fail(s->teller, source_fault_of_error(error, 0), source_error_words(choice));
         return;
     }
     read_delta(s, delta ? delta : json_get(choice, "message"));
@@ -111,7 +111,8 @@ static void read_object(struct source *s, const struct json *v)
     struct json_walk choices = json_walk(json_get(v, "choices"));
 
     if (is_error(json_get(v, "error"))) {
-        teller_fail(s->teller, source_fault_of_error(json_get(v, "error")), source_error_words(v));
+        teller_fail(s->teller, source_fault_of_error(json_get(v, "error"), 0),
+                    source_error_words(v));
         return;
     }
     read_usage(s, json_get(v, "usage"));
@@ -134,7 +135,8 @@ static void on_record(void *ctx, const struct sse_record *record)
     doc = source_read(s->teller, record->data);
     root = json_root(doc);
     if (str_eq(record->name, STR("error")))
-        teller_fail(s->teller, source_fault_of_error(root), source_error_words(root));
+        teller_fail(s->teller, source_fault_of_refusal(record->status, root),
+                    source_error_words(root));
     else
         read_object(s, root);
     json_free(doc);

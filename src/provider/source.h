@@ -40,9 +40,15 @@ struct json_doc *source_read_rest(struct teller *t, struct str text);
 /* What an HTTP status that is no success means. */
 enum fault source_fault_of_status(int status);
 
-/* The same of an error object in the dialects of OpenAI and Anthropic: by its code, which
- * is a number here and a word there, or by its type. */
-enum fault source_fault_of_error(const struct json *error);
+/* What an error object means, whatever the dialect: by its code, which is a number here and a
+ * word there, or by its type; else by its status (0: it has none). */
+enum fault source_fault_of_error(const struct json *error, int status);
+
+/* The same of the body of a refused question. */
+enum fault source_fault_of_refusal(int status, const struct json *body);
+
+/* Spark's codes, which its HTTP gateway puts into errors like OpenAI's. */
+bool spark_knows(uint64_t code, enum fault *fault);
 
 /* The provider's own words in the body of an error: the message of whatever shape it has,
  * or the beginning of the body. Borrowed from the document or the body. */
