@@ -193,7 +193,7 @@ static void on_record(void *ctx, const struct sse_record *record)
 
     if (s->teller->ended || record->data.n == 0)
         return;
-    doc = s->ending ? source_read_rest(s->teller, record->data)
+    doc = s->ending ? source_read_rest(s->teller, record->data, s->has_finish)
                     : source_read(s->teller, record->data);
     type = json_str(json_get(json_root(doc), "type"));
     read_event(s, type.n ? type : record->name, json_root(doc));

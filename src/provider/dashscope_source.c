@@ -341,8 +341,8 @@ static void read_output(struct source *s, const struct json *output)
 
 static void read_frame(struct source *s, struct str frame, const struct sse_record *record)
 {
-    struct json_doc *doc =
-        s->ending ? source_read_rest(s->teller, frame) : source_read(s->teller, frame);
+    struct json_doc   *doc = s->ending ? source_read_rest(s->teller, frame, s->has_finish)
+                                       : source_read(s->teller, frame);
     const struct json *root = json_root(doc), *output = json_get(root, "output");
 
     if (record->status >= 400 || str_eq(record->name, STR("error")) || is_error(root))

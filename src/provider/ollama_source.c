@@ -118,7 +118,7 @@ static void ollama_whole(struct source *s, struct str body)
 static void ollama_end(struct source *s, bool cut)
 {
     if (!cut && !s->teller->ended && without_end(buf_str(&s->line)).n)
-        read_document(s, source_read_rest(s->teller, buf_str(&s->line)));
+        read_document(s, source_read_rest(s->teller, buf_str(&s->line), false));
     teller_fail(s->teller, FAULT_CUT, STR("the stream ended before it was done"));
 }
 

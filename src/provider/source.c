@@ -14,12 +14,12 @@ struct json_doc *source_read(struct teller *t, struct str text)
     return doc;
 }
 
-struct json_doc *source_read_rest(struct teller *t, struct str text)
+struct json_doc *source_read_rest(struct teller *t, struct str text, bool has_finish)
 {
     const char      *why;
     struct json_doc *doc = json_read_patiently(text, &why);
 
-    if (!doc)
+    if (!doc && !has_finish)
         teller_fail(t, FAULT_CUT, STR("the stream ended within an event"));
     return doc;
 }
@@ -116,6 +116,20 @@ enum fault source_fault_of_refusal(int status, const struct json *body)
     const struct json *error = json_get(root, "error");
 
     return source_fault_of_error(json_type(error) == JSON_OBJECT ? error : root, status);
+}
+
+/* Spark says its code with every chunk, and 0 is good news. */
+bool source_has_failed(const struct json *v)
+{
+    const struct json *error = json_get(v, "error"), *code = json_get(v, "code");
+    int64_t            number = 0;
+
+    if (json_type(error) == JSON_OBJECT || json_type(error) == JSON_STRING)
+        return true;
+    if (json_int(code, &number) || json_get(v, "choices") || json_get(v, "data"))
+        return number != 0;
+    return str_eq(json_str(json_get(v, "object")), STR("error")) ||
+           (json_str(code).n && !str_eq(json_str(code), STR("0")));
 }
 
 static struct str first_text(const struct json *a, const struct json *b)
