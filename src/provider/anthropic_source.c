@@ -159,7 +159,7 @@ static void finish(struct source *s)
 
 static void tell_error(struct source *s, const struct json *v)
 {
-    teller_fail(s->teller, source_fault_of_error(json_get(v, "error")), source_error_words(v));
+    teller_fail(s->teller, source_fault_of_error(json_get(v, "error"), 0), source_error_words(v));
 }
 
 static void read_event(struct source *s, struct str type, const struct json *v)
@@ -193,7 +193,7 @@ static void on_record(void *ctx, const struct sse_record *record)
 
     if (s->teller->ended || record->data.n == 0)
         return;
-    doc = s->ending ? source_read_rest(s->teller, record->data)
+    doc = s->ending ? source_read_rest(s->teller, record->data, s->has_finish)
                     : source_read(s->teller, record->data);
     type = json_str(json_get(json_root(doc), "type"));
     read_event(s, type.n ? type : record->name, json_root(doc));

@@ -104,39 +104,13 @@ static bool set_name(struct name *name, struct str to)
 
 /* ---- errors --------------------------------------------------------------------------- */
 
-/* Codes have endings: Throttling.RateQuota, InvalidParameter.DataInspection. */
-static enum fault fault_of(const struct json *body, int status)
-{
-    static const struct {
-        struct str beginning;
-        enum fault fault;
-    } codes[] = {
-        { STR_INIT("Throttling"), FAULT_SERVICE_BUSY },
-        { STR_INIT("DataInspectionFailed"), FAULT_FILTERED },
-        { STR_INIT("data_inspection_failed"), FAULT_FILTERED },
-        { STR_INIT("InvalidApiKey"), FAULT_SERVICE_DENIED },
-        { STR_INIT("AccessDenied"), FAULT_SERVICE_DENIED },
-        { STR_INIT("Model.AccessDenied"), FAULT_SERVICE_DENIED },
-        { STR_INIT("Arrearage"), FAULT_SERVICE_DENIED },
-        { STR_INIT("InvalidParameter"), FAULT_NOT_ACCEPTED },
-    };
-    const struct json *error = json_get(body, "error");
-    struct str         code = json_str(json_get(error ? error : body, "code"));
-
-    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-        if (str_starts(code, codes[i].beginning))
-            return codes[i].fault;
-    return status >= 400 ? source_fault_of_status(status)
-                         : source_fault_of_error(error ? error : body);
-}
-
 static void tell_error(struct source *s, const struct json *body, int status)
 {
     struct str words = source_error_words(body);
 
     if (!words.n)
         words = json_str(json_get(body, "code"));
-    teller_fail(s->teller, fault_of(body, status), words);
+    teller_fail(s->teller, source_fault_of_refusal(status, body), words);
 }
 
 static bool is_error(const struct json *body)
@@ -367,8 +341,8 @@ static void read_output(struct source *s, const struct json *output)
 
 static void read_frame(struct source *s, struct str frame, const struct sse_record *record)
 {
-    struct json_doc *doc =
-        s->ending ? source_read_rest(s->teller, frame) : source_read(s->teller, frame);
+    struct json_doc   *doc = s->ending ? source_read_rest(s->teller, frame, s->has_finish)
+                                       : source_read(s->teller, frame);
     const struct json *root = json_root(doc), *output = json_get(root, "output");
 
     if (record->status >= 400 || str_eq(record->name, STR("error")) || is_error(root))

@@ -18,7 +18,7 @@ void hearing_begin(struct hearing *h, struct provider *p, const struct source_op
     h->provider = p;
     h->kind = kind;
     h->out = out;
-    h->teller = (struct teller){ .out = out, .secret = secret };
+    h->teller = (struct teller){ .out = out, .secrets = { secret } };
     h->source = kind->open(&h->teller);
     h->patience.run = out_of_patience;
     deadline_arm(&h->patience, clock_now() + p->settings->first_timeout);

@@ -26,12 +26,12 @@ static bool another_is_awake(const struct provider *p, uint64_t now)
     return false;
 }
 
-bool keys_judge(struct provider *p, struct provider_key *key, int status, uint64_t after,
+bool keys_judge(struct provider *p, struct provider_key *key, enum fault fault, uint64_t after,
                 uint64_t now)
 {
-    if (status == 401 || status == 403)
+    if (fault == FAULT_SERVICE_DENIED)
         key->rest_until = now + REFUSED_REST_S * CLOCK_S;
-    else if (status == 429 || status == 402)
+    else if (fault == FAULT_SERVICE_BUSY)
         key->rest_until = now + (after ? after : USED_UP_REST_S * CLOCK_S);
     else
         return false;

@@ -7,8 +7,8 @@
 /* The next that is awake, or else the one that wakes first. */
 struct provider_key *keys_pick(struct provider *p, uint64_t now);
 
-/* What a status says of the key. True: another one is awake, and may be asked at once. */
-bool keys_judge(struct provider *p, struct provider_key *key, int status, uint64_t after,
+/* What a refusal says of the key. True: another one is awake, and may be asked at once. */
+bool keys_judge(struct provider *p, struct provider_key *key, enum fault fault, uint64_t after,
                 uint64_t now);
 
 #endif

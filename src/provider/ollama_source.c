@@ -57,7 +57,7 @@ static void read_object(struct source *s, const struct json *v)
     const struct json *error = json_get(v, "error");
 
     if (json_type(error) == JSON_OBJECT || json_type(error) == JSON_STRING) {
-        teller_fail(s->teller, source_fault_of_error(error), source_error_words(v));
+        teller_fail(s->teller, source_fault_of_error(error, 0), source_error_words(v));
         return;
     }
     read_message(s, json_get(v, "message"));
@@ -118,7 +118,7 @@ static void ollama_whole(struct source *s, struct str body)
 static void ollama_end(struct source *s, bool cut)
 {
     if (!cut && !s->teller->ended && without_end(buf_str(&s->line)).n)
-        read_document(s, source_read_rest(s->teller, buf_str(&s->line)));
+        read_document(s, source_read_rest(s->teller, buf_str(&s->line), false));
     teller_fail(s->teller, FAULT_CUT, STR("the stream ended before it was done"));
 }
 

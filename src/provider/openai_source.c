@@ -1,8 +1,8 @@
 /* openai_source.c - reads OpenAI's Chat Completions and what its imitators make of them.
  *
  * The finish reason comes before the usage and the [DONE], so the last word waits for the
- * end of the stream; but once the reason has been seen, a stream that merely stops is
- * whole. One without a reason and without [DONE] was cut off.
+ * latter; but once the reason has been seen, a stream that merely stops is whole. One
+ * without a reason and without [DONE] was cut off.
  */
 #include "provider/source.h"
 
@@ -16,7 +16,7 @@ struct source {
     struct sse_reader sse;
     struct tool_calls calls;
     enum finish       finish;
-    bool              has_finish, is_done;
+    bool              has_finish, ending;
 };
 
 static void on_record(void *ctx, const struct sse_record *record);
@@ -35,11 +35,6 @@ static void openai_close(struct source *s)
     sse_reader_release(&s->sse);
     tool_calls_release(&s->calls);
     mem_free(s);
-}
-
-static bool is_error(const struct json *v)
-{
-    return json_type(v) == JSON_OBJECT || json_type(v) == JSON_STRING;
 }
 
 /* ---- chunks ----------------------------------------------------------------------------- */
@@ -91,8 +86,8 @@ static void read_choice(struct source *s, const struct json *choice)
     struct str         reason = json_str(json_get(choice, "finish_reason"));
     const struct json *error = json_get(choice, "error");
 
-    if (is_error(error) || str_eq(reason, STR("error"))) {
-        teller_fail(s->teller, source_fault_of_error(error), source_error_words(choice));
+    if (error || str_eq(reason, STR("error"))) {
+        teller_fail(s->teller, source_fault_of_error(error, 0), source_error_words(choice));
         return;
     }
     read_delta(s, delta ? delta : json_get(choice, "message"));
@@ -110,13 +105,21 @@ static void read_object(struct source *s, const struct json *v)
 {
     struct json_walk choices = json_walk(json_get(v, "choices"));
 
-    if (is_error(json_get(v, "error"))) {
-        teller_fail(s->teller, source_fault_of_error(json_get(v, "error")), source_error_words(v));
+    if (source_has_failed(v)) {
+        teller_fail(s->teller, source_fault_of_refusal(0, v), source_error_words(v));
         return;
     }
     read_usage(s, json_get(v, "usage"));
     if (choices.left)
         read_choice(s, json_walk_next(&choices));
+}
+
+/* Providers that send no reason at all end with [DONE]. */
+static void finish(struct source *s)
+{
+    if (!s->has_finish)
+        read_finish(s, STR("stop"));
+    teller_finish(s->teller, s->finish);
 }
 
 static void on_record(void *ctx, const struct sse_record *record)
@@ -125,16 +128,18 @@ static void on_record(void *ctx, const struct sse_record *record)
     struct json_doc   *doc;
     const struct json *root;
 
-    if (s->teller->ended || s->is_done || record->data.n == 0)
+    if (s->teller->ended || record->data.n == 0)
         return;
     if (str_eq(str_trim(record->data), STR("[DONE]"))) {
-        s->is_done = true;
+        finish(s);
         return;
     }
-    doc = source_read(s->teller, record->data);
+    doc = s->ending ? source_read_rest(s->teller, record->data, s->has_finish)
+                    : source_read(s->teller, record->data);
     root = json_root(doc);
     if (str_eq(record->name, STR("error")))
-        teller_fail(s->teller, source_fault_of_error(root), source_error_words(root));
+        teller_fail(s->teller, source_fault_of_refusal(record->status, root),
+                    source_error_words(root));
     else
         read_object(s, root);
     json_free(doc);
@@ -154,15 +159,13 @@ static void openai_whole(struct source *s, struct str body)
     json_free(doc);
 }
 
-/* Providers that send no reason at all end with [DONE] or not at all. */
 static void openai_end(struct source *s, bool cut)
 {
+    s->ending = true;
     if (!cut)
         sse_reader_end(&s->sse);              /* half an event is no event       */
-    if (s->is_done && !s->has_finish)
-        read_finish(s, STR("stop"));
     if (s->has_finish)
-        teller_finish(s->teller, s->finish);
+        finish(s);
     else
         teller_fail(s->teller, FAULT_CUT, STR("the stream ended without its end marker"));
 }

@@ -34,13 +34,12 @@ static void passing_feed(struct source *s, struct str bytes)
 
 static void pass(struct source *s, const struct json *document, struct str text)
 {
-    const struct json *error = json_get(document, "error");
     const struct json *usage = json_get(document, "usage");
 
     if (json_type(document) != JSON_OBJECT) {
         teller_fail(s->teller, FAULT_GARBAGE, STR("the answer is no JSON object"));
-    } else if (json_type(error) == JSON_OBJECT || json_type(error) == JSON_STRING) {
-        teller_fail(s->teller, source_fault_of_error(error), source_error_words(document));
+    } else if (source_has_failed(document)) {
+        teller_fail(s->teller, source_fault_of_refusal(0, document), source_error_words(document));
     } else {
         source_usage(s->teller, source_number(json_get(usage, "prompt_tokens")), 0);
         teller_text(s->teller, text);

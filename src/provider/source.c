@@ -14,12 +14,12 @@ struct json_doc *source_read(struct teller *t, struct str text)
     return doc;
 }
 
-struct json_doc *source_read_rest(struct teller *t, struct str text)
+struct json_doc *source_read_rest(struct teller *t, struct str text, bool has_finish)
 {
     const char      *why;
     struct json_doc *doc = json_read_patiently(text, &why);
 
-    if (!doc)
+    if (!doc && !has_finish)
         teller_fail(t, FAULT_CUT, STR("the stream ended within an event"));
     return doc;
 }
@@ -40,36 +40,96 @@ enum fault source_fault_of_status(int status)
     }
 }
 
-enum fault source_fault_of_error(const struct json *error)
-{
-    static const struct {
-        struct str word;
-        enum fault fault;
-    } words[] = {
-        { STR_INIT("rate_limit_exceeded"), FAULT_SERVICE_BUSY },
-        { STR_INIT("rate_limit_error"), FAULT_SERVICE_BUSY },
-        { STR_INIT("insufficient_quota"), FAULT_SERVICE_BUSY },
-        { STR_INIT("invalid_api_key"), FAULT_SERVICE_DENIED },
-        { STR_INIT("authentication_error"), FAULT_SERVICE_DENIED },
-        { STR_INIT("permission_error"), FAULT_SERVICE_DENIED },
-        { STR_INIT("billing_error"), FAULT_SERVICE_DENIED },
-        { STR_INIT("content_filter"), FAULT_FILTERED },
-        { STR_INIT("invalid_request_error"), FAULT_NOT_ACCEPTED },
-        { STR_INIT("request_too_large"), FAULT_NOT_ACCEPTED },
-        { STR_INIT("context_length_exceeded"), FAULT_NOT_ACCEPTED },
-    };
-    struct str code = json_str(json_get(error, "code")), type = json_str(json_get(error, "type"));
-    int64_t    number;
-    uint64_t   digits;
+/* Codes have endings: Throttling.RateQuota, InvalidParameter.DataInspection. */
+static const struct {
+    struct str beginning;
+    enum fault fault;
+} error_words[] = {
+    { STR_INIT("rate_limit_exceeded"), FAULT_SERVICE_BUSY },
+    { STR_INIT("rate_limit_error"), FAULT_SERVICE_BUSY },
+    { STR_INIT("Throttling"), FAULT_SERVICE_BUSY },
+    { STR_INIT("insufficient_quota"), FAULT_SERVICE_DENIED },
+    { STR_INIT("billing_"), FAULT_SERVICE_DENIED },
+    { STR_INIT("Arrearage"), FAULT_SERVICE_DENIED },
+    { STR_INIT("invalid_api_key"), FAULT_SERVICE_DENIED },
+    { STR_INIT("InvalidApiKey"), FAULT_SERVICE_DENIED },
+    { STR_INIT("authentication_error"), FAULT_SERVICE_DENIED },
+    { STR_INIT("permission_error"), FAULT_SERVICE_DENIED },
+    { STR_INIT("AccessDenied"), FAULT_SERVICE_DENIED },
+    { STR_INIT("Model.AccessDenied"), FAULT_SERVICE_DENIED },
+    { STR_INIT("content_filter"), FAULT_FILTERED },
+    { STR_INIT("content_policy_violation"), FAULT_FILTERED },
+    { STR_INIT("data_inspection_failed"), FAULT_FILTERED },
+    { STR_INIT("DataInspectionFailed"), FAULT_FILTERED },
+    { STR_INIT("context_length_exceeded"), FAULT_NOT_ACCEPTED },
+    { STR_INIT("exceed_context_size_error"), FAULT_NOT_ACCEPTED },
+    { STR_INIT("request_too_large"), FAULT_NOT_ACCEPTED },
+    { STR_INIT("InvalidParameter"), FAULT_NOT_ACCEPTED },
+};
 
-    if (json_int(json_get(error, "code"), &number))
-        return source_fault_of_status((int)number);
-    if (str_to_u64(code, &digits) && digits < 1000)
-        return source_fault_of_status((int)digits);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (str_eq(code, words[i].word) || str_eq(type, words[i].word))
-            return words[i].fault;
-    return FAULT_SERVICE_FAILED;
+/* The word of the wrong kind of status too: OpenAI says it of unknown keys and models. */
+static const struct str vague = STR_INIT("invalid_request_error");
+
+static bool is_known(struct str word, enum fault *fault)
+{
+    for (size_t i = 0; i < sizeof error_words / sizeof *error_words; i++)
+        if (str_starts(word, error_words[i].beginning)) {
+            *fault = error_words[i].fault;
+            return true;
+        }
+    return false;
+}
+
+/* OpenRouter names what it found in the question. */
+static bool is_moderated(const struct json *error)
+{
+    return json_get(json_get(error, "metadata"), "reasons");
+}
+
+static bool is_status(uint64_t number)
+{
+    return number >= 400 && number < 600;
+}
+
+enum fault source_fault_of_error(const struct json *error, int status)
+{
+    struct str code = json_str(json_get(error, "code")), type = json_str(json_get(error, "type"));
+    uint64_t   number = source_number(json_get(error, "code"));
+    enum fault fault;
+
+    if (is_known(code, &fault) || is_known(type, &fault))
+        return fault;
+    if (is_moderated(error))
+        return FAULT_FILTERED;
+    if (spark_knows(number, &fault))
+        return fault;
+    if (is_status((uint64_t)status) || is_status(number))
+        return source_fault_of_status(is_status((uint64_t)status) ? status : (int)number);
+    return str_eq(code, vague) || str_eq(type, vague) ? FAULT_NOT_ACCEPTED : FAULT_SERVICE_FAILED;
+}
+
+/* The members stand in an object of their own, or by themselves; some put that into an array. */
+enum fault source_fault_of_refusal(int status, const struct json *body)
+{
+    struct json_walk   only = json_walk(body);
+    const struct json *root = only.left ? json_walk_next(&only) : body;
+    const struct json *error = json_get(root, "error");
+
+    return source_fault_of_error(json_type(error) == JSON_OBJECT ? error : root, status);
+}
+
+/* Spark says its code with every chunk, and 0 is good news. */
+bool source_has_failed(const struct json *v)
+{
+    const struct json *error = json_get(v, "error"), *code = json_get(v, "code");
+    int64_t            number = 0;
+
+    if (json_type(error) == JSON_OBJECT || json_type(error) == JSON_STRING)
+        return true;
+    if (json_int(code, &number) || json_get(v, "choices") || json_get(v, "data"))
+        return number != 0;
+    return str_eq(json_str(json_get(v, "object")), STR("error")) ||
+           (json_str(code).n && !str_eq(json_str(code), STR("0")));
 }
 
 static struct str first_text(const struct json *a, const struct json *b)

@@ -34,15 +34,25 @@ enum { SOURCE_EVENT_MAX_BYTES = 4 << 20 };
 /* One document of an answer. NULL when it is none; that has then been told. */
 struct json_doc *source_read(struct teller *t, struct str text);
 
-/* The same of what the end of a stream has left over: half a document was cut off. */
-struct json_doc *source_read_rest(struct teller *t, struct str text);
+/* The same of what the end of a stream has left over: half a document was cut off, unless
+ * the answer had its finish reason before. */
+struct json_doc *source_read_rest(struct teller *t, struct str text, bool has_finish);
 
 /* What an HTTP status that is no success means. */
 enum fault source_fault_of_status(int status);
 
-/* The same of an error object in the dialects of OpenAI and Anthropic: by its code, which
- * is a number here and a word there, or by its type. */
-enum fault source_fault_of_error(const struct json *error);
+/* What an error object means, whatever the dialect: by its code, which is a number here and a
+ * word there, or by its type; else by its status (0: it has none). */
+enum fault source_fault_of_error(const struct json *error, int status);
+
+/* The same of the body of a refused question. */
+enum fault source_fault_of_refusal(int status, const struct json *body);
+
+/* Is this no part of an answer in OpenAI's shape, but an error, whatever the status said? */
+bool source_has_failed(const struct json *v);
+
+/* Spark's codes, which its HTTP gateway puts into errors like OpenAI's. */
+bool spark_knows(uint64_t code, enum fault *fault);
 
 /* The provider's own words in the body of an error: the message of whatever shape it has,
  * or the beginning of the body. Borrowed from the document or the body. */

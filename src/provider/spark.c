@@ -8,11 +8,14 @@
 #include "provider/spark_question.h"
 #include "wire/utf8.h"
 
+#include <string.h>
+
 enum { TARGET_MAX_BYTES = 8 * 1024, SKEW_MAX_S = 300 };
 
 struct call {
     struct hearing hearing;
     struct ws     *ws;                        /* NULL: it has ended             */
+    struct buf     target;
     struct buf     question;
 };
 
@@ -23,6 +26,7 @@ static void drop(struct hearing *h)
     if (c->ws)
         ws_cancel(c->ws);
     hearing_release(h);
+    buf_release(&c->target);
     buf_release(&c->question);
     mem_free(c);
 }
@@ -106,25 +110,51 @@ static const struct ws_ops ws_ops = { on_open, on_message, on_flush, on_end };
 
 /* ---- the question ---------------------------------------------------------------------- */
 
+/* The signed part of the target, which opens the door for minutes to who reads it. Its end may
+ * be escaped, so that the other side need not say it as we did. */
+static struct str signature_in(struct str target)
+{
+    struct str  name = STR("authorization=");
+    const char *at = memmem(target.p, target.n, name.p, name.n);
+    size_t      n = 0;
+
+    if (!at)
+        return STR("");
+    target = str_from(target, (size_t)(at - target.p) + name.n);
+    while (n < target.n && target.p[n] != '%' && target.p[n] != '&')
+        n++;
+    return (struct str){ target.p, n };
+}
+
+static void hide_secrets(struct call *c, const struct provider *p)
+{
+    struct str *secrets = c->hearing.teller.secrets;
+
+    secrets[0] = p->settings->api_secret;
+    secrets[1] = p->settings->api_key;
+    secrets[2] = signature_in(buf_str(&c->target));
+}
+
 static void visit(struct call *c, struct provider *p, struct str model)
 {
-    struct buf target = BUF(TARGET_MAX_BYTES), fields = BUF(TARGET_MAX_BYTES);
+    struct buf fields = BUF(TARGET_MAX_BYTES);
 
+    c->target = BUF(TARGET_MAX_BYTES);
     spark_write_target(&(struct spark_visit){ .host = p->base.authority,
                                               .path = spark_path(p->base.path, model),
                                               .key = p->settings->api_key,
                                               .secret = p->settings->api_secret,
                                               .seconds = clock_wall_ms() / 1000 },
-                       &target);
+                       &c->target);
+    hide_secrets(c, p);
     provider_write_headers(p, &fields);
     c->ws = ws_start(&(struct ws_order){ .ops = &ws_ops,
                                          .user = c,
                                          .way = &p->way,
                                          .authority = p->base.authority,
-                                         .target = buf_str(&target),
+                                         .target = buf_str(&c->target),
                                          .fields = buf_str(&fields),
                                          .max_message_bytes = SOURCE_EVENT_MAX_BYTES });
-    buf_release(&target);
     buf_release(&fields);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "wire/utf8.h"
 
 enum { LAST = 2, DAILY_LIMIT = 11201 };
 
@@ -32,7 +33,7 @@ static void spark_close(struct source *s)
 
 /* ---- errors ------------------------------------------------------------------------- */
 
-static enum fault fault_of(uint64_t code)
+bool spark_knows(uint64_t code, enum fault *fault)
 {
     static const struct {
         uint64_t   code;
@@ -59,9 +60,11 @@ static enum fault fault_of(uint64_t code)
     };
 
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-        if (code == codes[i].code)
-            return codes[i].fault;
-    return FAULT_SERVICE_FAILED;
+        if (code == codes[i].code) {
+            *fault = codes[i].fault;
+            return true;
+        }
+    return false;
 }
 
 /* The code may be a number or its text; one that is neither is no good news. */
@@ -77,18 +80,20 @@ static bool has_failed(const struct json *code)
 static void tell_error(struct source *s, const struct json *header)
 {
     uint64_t   code = source_number(json_get(header, "code"));
+    enum fault fault = FAULT_SERVICE_FAILED;
     struct buf words = BUF(TELLER_WORDS_MAX);
     struct str sid = json_str(json_get(header, "sid"));
     struct str message = json_str(json_get(header, "message"));
     size_t     room = TELLER_WORDS_MAX - 100; /* so that the sid still fits     */
 
     buf_addf(&words, "%llu ", (unsigned long long)code);
-    buf_add(&words, (struct str){ message.p, message.n < room ? message.n : room });
+    buf_add(&words, utf8_clip(message, room));
     if (sid.n)
         buf_addf(&words, " (sid %.*s)", STR_ARG(sid));
     if (code == DAILY_LIMIT)
         teller_advise(s->teller, (struct advice){ .not_again = true });
-    teller_fail(s->teller, fault_of(code), str_trim(buf_str(&words)));
+    spark_knows(code, &fault);
+    teller_fail(s->teller, fault, str_trim(buf_str(&words)));
     buf_release(&words);
 }
 

@@ -2,6 +2,12 @@
 
 #include "base/buf.h"
 #include "base/half.h"
+#include "wire/utf8.h"
+
+enum {
+    SECRET_MIN = 8,                           /* a shorter key is a word, like "none" */
+    SECRET_PART_MIN = 4,
+};
 
 static void say(struct teller *t, const struct event *ev)
 {
@@ -105,19 +111,34 @@ void teller_finish(struct teller *t, enum finish how)
     put(t, (struct event){ .type = EVENT_FINISH, .finish = how });
 }
 
-enum { SECRET_MIN = 8 };                      /* a shorter key is a word, like "none" */
+/* How much of the words' beginning is `secret`, or what a cut has left of it. */
+static size_t secret_at(struct str words, struct str secret)
+{
+    if (secret.n < SECRET_MIN)
+        return 0;
+    if (str_starts(words, secret))
+        return secret.n;
+    return words.n >= SECRET_PART_MIN && str_starts(secret, words) ? words.n : 0;
+}
+
+static size_t any_secret_at(const struct teller *t, struct str words)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < TELLER_SECRETS && !n; i++)
+        n = secret_at(words, t->secrets[i]);
+    return n;
+}
 
 /* Some services answer a wrong key by repeating it. */
-static void add_without(struct buf *out, struct str words, struct str secret)
+static void add_without_secrets(const struct teller *t, struct str words, struct buf *out)
 {
-    while (words.n) {
-        bool here = secret.n >= SECRET_MIN && str_starts(words, secret);
+    while (words.n && !out->over) {
+        size_t hidden = any_secret_at(t, words), n = hidden ? hidden : utf8_length(words);
 
-        if (here)
-            buf_lit(out, "***");
-        else
-            buf_add_char(out, words.p[0]);
-        words = str_from(words, here ? secret.n : 1);
+        n = n ? n : 1;
+        buf_add(out, hidden ? STR("***") : (struct str){ words.p, n });
+        words = str_from(words, n);
     }
 }
 
@@ -132,7 +153,7 @@ void teller_fail(struct teller *t, enum fault fault, struct str words)
 
     if (t->ended)
         return;
-    add_without(&plain, words, t->secret);
+    add_without_secrets(t, words, &plain);
     put(t, (struct event){
                .type = EVENT_ERROR, .fault = fault, .text = buf_str(&plain), .advice = t->advice });
     buf_release(&plain);

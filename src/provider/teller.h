@@ -10,9 +10,11 @@
 
 #include "chat/event.h"
 
+enum { TELLER_SECRETS = 3 };
+
 struct teller {
     struct outlet out;
-    struct str    secret;                     /* never to be repeated in words  */
+    struct str    secrets[TELLER_SECRETS];    /* never to be repeated in words  */
     struct usage  usage;
     struct advice advice;
     struct str    session;                    /* the source's, until START      */
@@ -34,7 +36,7 @@ void teller_citation(struct teller *t, const struct citation *citation);
 void teller_usage(struct teller *t, const struct usage *usage);   /* the last one counts */
 void teller_finish(struct teller *t, enum finish how);
 
-/* The words are for the log: at most WORDS_MAX bytes of them, without the secret. */
+/* The words are for the log: at most WORDS_MAX bytes of them, without the secrets. */
 enum { TELLER_WORDS_MAX = 300 };
 void teller_advise(struct teller *t, struct advice advice);       /* before teller_fail */
 void teller_fail(struct teller *t, enum fault fault, struct str words);

@@ -72,60 +72,74 @@ static void on_flush(struct http_fetch *f)
     hearing_flush(&LIST_OWNER(f, struct call, fetch)->hearing);
 }
 
-static void keep_words(void *ctx, const struct sse_record *record)
-{
-    struct buf      *words = ctx;
-    const char      *why;
-    struct json_doc *doc = json_read_patiently(record->data, &why);
+/* What the body of a refusal says. */
+struct refusal {
+    int        status;
+    enum fault fault;
+    struct buf words;
+    bool       was_read;
+};
 
-    if (doc && words->n == 0)
-        buf_add(words, utf8_clip(source_error_words(json_root(doc)), words->limit));
+static void read_refusal(struct refusal *r, struct str text)
+{
+    const char        *why;
+    struct json_doc   *doc = r->was_read ? NULL : json_read_patiently(text, &why);
+    const struct json *body = json_root(doc);
+
+    if (!doc)
+        return;
+    r->was_read = true;
+    r->fault = source_fault_of_refusal(r->status, body);
+    buf_add(&r->words, utf8_clip(source_error_words(body), r->words.limit));
     json_free(doc);
 }
 
-/* The body of an error is JSON, or text, or (DashScope) an event stream with one event. */
-static void read_words(struct str body, struct buf *words)
+static void read_refusal_event(void *ctx, const struct sse_record *record)
 {
-    const char       *why;
-    struct json_doc  *doc = json_read_patiently(body, &why);
+    read_refusal(ctx, record->data);
+}
+
+/* It is JSON, or text, or (DashScope) an event stream with one event. */
+static struct refusal refusal_of(int status, struct str body)
+{
+    struct refusal    r = { .status = status, .words = BUF(TELLER_WORDS_MAX) };
     struct sse_reader reader;
 
-    if (doc)
-        buf_add(words, utf8_clip(source_error_words(json_root(doc)), words->limit));
-    json_free(doc);
-    if (words->n)
-        return;
-    sse_reader_init(&reader, true, ERROR_MAX_BYTES, keep_words, words);
-    if (sse_reader_feed(&reader, body) == 0)
-        sse_reader_end(&reader);
-    sse_reader_release(&reader);
-    if (words->n == 0)
-        buf_add(words, utf8_clip(body, words->limit));
+    r.fault = source_fault_of_status(status);
+    read_refusal(&r, body);
+    if (!r.was_read) {
+        sse_reader_init(&reader, true, ERROR_MAX_BYTES, read_refusal_event, &r);
+        if (sse_reader_feed(&reader, body) == 0)
+            sse_reader_end(&reader);
+        sse_reader_release(&reader);
+    }
+    if (r.words.n == 0)
+        buf_add(&r.words, utf8_clip(body, r.words.limit));
+    return r;
 }
 
 /* With other keys at hand, what speaks against this one says nothing against asking again. */
-static void judge_key(struct call *c)
+static void judge_key(struct call *c, enum fault fault)
 {
     uint64_t after = teller_of(c)->advice.after;
 
-    if (keys_judge(c->hearing.provider, c->key, c->status, after, clock_now()))
+    if (keys_judge(c->hearing.provider, c->key, fault, after, clock_now()))
         teller_advise(teller_of(c), (struct advice){ .at_once = true });
 }
 
-static void tell_status(struct call *c)
+static void tell_refusal(struct call *c)
 {
-    struct buf words = BUF(TELLER_WORDS_MAX);
+    struct refusal r = refusal_of(c->status, buf_str(&c->body));
 
-    judge_key(c);
-    read_words(buf_str(&c->body), &words);
-    teller_fail(teller_of(c), source_fault_of_status(c->status), buf_str(&words));
-    buf_release(&words);
+    judge_key(c, r.fault);
+    teller_fail(teller_of(c), r.fault, buf_str(&r.words));
+    buf_release(&r.words);
 }
 
 static void tell_answer(struct call *c)
 {
     if (c->status != 200) {
-        tell_status(c);
+        tell_refusal(c);
         return;
     }
     if (!c->is_stream && c->body.over)

@@ -261,6 +261,7 @@ describe('embeddings that fail', { timeout: ms(60000) }, () => {
     ['429', { answer: { status: 429 } }, 429, 'service_busy'],
     ['500', { answer: { status: 500 } }, 502, 'service_failed'],
     ['an error in 200', { answer: { error200: true } }, 502, 'service_failed'],
+    ['a bare code in 200', { answer: { raw: '{"code":"Throttling","message":"words"}', type: 'application/json' } }, 429, 'service_busy'],
     ['not JSON', { answer: { raw: '{"data":[', type: 'application/json' } }, 502, 'garbage'],
     ['cut off', { faults: { at: 20, then: 'reset' } }, 502, 'cut'],
     ['less than promised', { faults: { framing: 'length-long' } }, 502, 'cut'],

@@ -305,13 +305,56 @@ static void spark_says_when_it_is_not_to_be_asked_again(void **state)
 static void a_secret_is_not_repeated(void **state)
 {
     struct tape   tape = { .text = BUF(4096), .with_words = true };
-    struct teller teller = { .out = { put, flush, &tape }, .secret = STR("sk-123") };
+    struct teller teller = { .out = { put, flush, &tape },
+                             .secrets = { STR("sk-123"), STR("other") } };
 
     (void)state;
     teller_fail(&teller, FAULT_SERVICE_DENIED, STR("key sk-123 is wrong: sk-123"));
     teller_fail(&teller, FAULT_CUT, STR("twice"));
     assert_true(
         str_eq(buf_str(&tape.text), STR("error service_denied \"key *** is wrong: ***\"\n")));
+    buf_release(&tape.text);
+}
+
+/* Who cuts words to a length cuts secrets too. */
+static void a_piece_of_a_secret_is_not_repeated(void **state)
+{
+    static const struct {
+        struct str  words;
+        const char *told;
+    } cases[] = {
+        { STR_INIT("the other key"), "error cut \"the *** key\"\n" },
+        { STR_INIT("wrong: sk-12"), "error cut \"wrong: ***\"\n" },
+        { STR_INIT("what othe"), "error cut \"what ***\"\n" },
+        { STR_INIT("this is not so"), "error cut \"this is not so\"\n" },
+        { STR_INIT("sk-12 is cut"), "error cut \"sk-12 is cut\"\n" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tape   tape = { .text = BUF(4096), .with_words = true };
+        struct teller teller = { .out = { put, flush, &tape },
+                                 .secrets = { STR("sk-123"), STR("other") } };
+
+        teller_fail(&teller, FAULT_CUT, cases[i].words);
+        assert_true(str_eq(buf_str(&tape.text), str_of(cases[i].told)));
+        buf_release(&tape.text);
+    }
+}
+
+/* 299 letters and a character of three bytes. */
+static void long_words_end_with_a_whole_character(void **state)
+{
+    char          words[302];
+    struct tape   tape = { .text = BUF(4096) };
+    struct teller teller = { .out = { put, flush, &tape } };
+
+    (void)state;
+    memset(words, 'a', 299);
+    memcpy(words + 299, "中", 3);
+    tape.with_words = true;
+    teller_fail(&teller, FAULT_CUT, (struct str){ words, sizeof words });
+    assert_int_equal(tape.text.n, strlen("error cut \"\"\n") + 299);
     buf_release(&tape.text);
 }
 
@@ -324,6 +367,8 @@ int main(void)
         cmocka_unit_test(a_whole_answer_that_came_before_the_loss_counts),
         cmocka_unit_test(spark_says_when_it_is_not_to_be_asked_again),
         cmocka_unit_test(a_secret_is_not_repeated),
+        cmocka_unit_test(a_piece_of_a_secret_is_not_repeated),
+        cmocka_unit_test(long_words_end_with_a_whole_character),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

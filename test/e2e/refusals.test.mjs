@@ -1,0 +1,120 @@
+// What a provider says instead of an answer: statuses with bodies of all kinds.
+//
+// The provider is a bare server whose bytes stand in the rows, for each kind of provider.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import { mustBe, provider, serve, turnLine } from './lib/provided.mjs';
+import { duration, ms } from './lib/server.mjs';
+
+const KEY = `sk-canary-${'k'.repeat(40)}`;
+const SECRET = 'canary-of-spark';
+
+// How the server answers is up to the row: reply(socket, the request's head).
+let bare, server, reply;
+before(async () => {
+  bare = createServer((socket) => {
+    let got = '';
+    socket.on('error', () => {}).on('data', (bytes) => {
+      got += bytes;
+      if (!got.includes('\r\n\r\n')) return;
+      const head = got;
+      got = '';
+      reply(socket, head);
+    });
+  });
+  await new Promise((ok) => bare.listen(0, '127.0.0.1', ok));
+  const at = `127.0.0.1:${bare.address().port}`;
+  const more = { api_key: KEY, first_timeout: duration(1500), idle_timeout: duration(800) };
+  server = await serve([
+    ...['openai', 'anthropic', 'ollama', 'dashscope'].map((kind) => provider(kind, `http://${at}`, { ...more, kind })),
+    provider('spark', `ws://${at}`, { ...more, kind: 'spark', app_id: 'app', api_secret: SECRET }),
+    provider('two-keys', `http://${at}`, { ...more, retries: 1, more_keys: ['sk-other-canary'] }),
+  ]);
+});
+after(async () => {
+  assert.doesNotMatch(server.stderr, /canary/, 'our secrets are in the log');
+  await server.metricBecomes('runnel_turns_running', 0);
+  await server.stop();
+  bare.close();
+});
+
+const whole = (status, body, fields = '') => {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  return `HTTP/1.1 ${status} Odd\r\ncontent-type: application/json\r\n${fields}content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`;
+};
+
+describe('a secret that comes back is not in the log', () => {
+  const rows = [
+    ['openai', 'whole', (head) => /bearer (.*)/i.exec(head)[1]],
+    ['openai', 'at the place where long words are cut', (head) => 'x'.repeat(270) + /bearer (.*)/i.exec(head)[1]],
+    ['spark', 'the signed address', (head) => `no such page: ${head.split('\r\n')[0]}`],
+    ['spark', 'the signature, decoded', (head) => `not good: ${decodeURIComponent(/authorization=([^&]*)/.exec(head)[1])}`],
+  ];
+  for (const [model, name, echo] of rows) test(`${model}: ${name}`, { timeout: ms(20000) }, async () => {
+    let signed;
+    reply = (socket, head) => {
+      signed = /authorization=([^&%]*)/.exec(head)?.[1];
+      socket.write(whole(401, { message: echo(head) }));
+    };
+    const from = server.lines.length;
+    await mustBe('service_denied', server, model);
+    const { words } = await turnLine(server, model, from);
+    assert.match(words, /\*\*\*/, 'the words do not say that something is left out');
+    assert.ok(!signed || !words.includes(signed.slice(0, 30)), 'the signature is in the log');
+    assert.doesNotMatch(words, /sk-c/, 'a part of the key is in the log');
+  });
+});
+
+// [kind, name, status, body, what it means]
+describe('a refusal says more than its status', () => {
+  const openai = (code, more) => ({ error: { message: 'words', type: 'invalid_request_error', param: null, code, ...more } });
+  const anthropic = (type) => ({ type: 'error', error: { type, message: 'words' } });
+  const dashscope = (code) => ({ code, message: 'words', request_id: 'r' });
+  const rows = [
+    ['openai', 'the context is too long', 400, openai('context_length_exceeded'), 'not_accepted'],
+    ['openai', 'the context is too long, for llama.cpp', 500, openai(500, { type: 'exceed_context_size_error' }), 'not_accepted'],
+    ['openai', 'the quota is used up', 429, openai('insufficient_quota', { type: 'insufficient_quota' }), 'service_denied'],
+    ['openai', 'too often', 429, openai('rate_limit_exceeded'), 'service_busy'],
+    ['openai', "Azure's filter", 400, openai('content_filter', { innererror: { code: 'ResponsibleAIPolicyViolation' } }), 'filtered'],
+    ['openai', "OpenRouter's moderation", 403, openai(403, { metadata: { reasons: ['violence'] } }), 'filtered'],
+    ['openai', "DashScope's inspection", 400, openai('data_inspection_failed'), 'filtered'],
+    ['openai', "Spark's moderation over HTTP", 400, openai('10013'), 'filtered'],
+    ['openai', 'an unknown model', 404, openai('model_not_found'), 'service_failed'],
+    ['openai', 'a vague word', 401, openai(null), 'service_denied'],
+    ['openai', 'in a list', 400, [openai('content_filter')], 'filtered'],
+    ['openai', 'without words', 400, 'no JSON', 'not_accepted'],
+    ['openai', 'an empty body', 503, '', 'service_failed'],
+    ['anthropic', 'invalid', 400, anthropic('invalid_request_error'), 'not_accepted'],
+    ['anthropic', 'no money', 400, anthropic('billing_error'), 'service_denied'],
+    ['anthropic', 'too large', 413, anthropic('request_too_large'), 'not_accepted'],
+    ['anthropic', 'overloaded', 529, anthropic('overloaded_error'), 'service_failed'],
+    ['dashscope', 'arrears', 400, dashscope('Arrearage'), 'service_denied'],
+    ['dashscope', 'inspection', 400, dashscope('DataInspectionFailed'), 'filtered'],
+    ['dashscope', 'a parameter', 400, dashscope('InvalidParameter.DataInspection'), 'not_accepted'],
+    ['dashscope', 'too often', 429, dashscope('Throttling.RateQuota'), 'service_busy'],
+    ['dashscope', 'a frame of a stream', 400, `id:1\nevent:error\n:HTTP_STATUS/400\ndata:${JSON.stringify(dashscope('Arrearage'))}\n`, 'service_denied'],
+    ['ollama', 'an unknown model', 404, { error: 'words' }, 'service_failed'],
+    ['ollama', 'a bad request', 400, { error: 'words' }, 'not_accepted'],
+    ['spark', 'no such page', 404, { message: 'words' }, 'service_failed'],
+  ];
+  for (const [model, name, status, body, want] of rows) test(`${model}: ${name}`, { timeout: ms(20000) }, async () => {
+    reply = (socket) => socket.write(whole(status, body));
+    const from = server.lines.length;
+    await mustBe(want, server, model);
+    const line = await turnLine(server, model, from);
+    if (JSON.stringify(body).includes('words')) assert.match(line.words, /words/);
+  });
+
+  // What is wrong with a question says nothing against the key; what is wrong with an account does.
+  for (const [code, want, asked] of [['Arrearage', 'whole', 2], ['content_filter', 'filtered', 1]]) test(`two keys: ${code}`, { timeout: ms(20000) }, async () => {
+    const keys = [];
+    reply = (socket, head) => {
+      keys.push(/bearer (.*)/i.exec(head)[1]);
+      socket.write(keys.length === 1 ? whole(400, openai(code)) : whole(200, { choices: [{ message: { content: 'yes' }, finish_reason: 'stop' }] }));
+    };
+    await mustBe(want, server, 'two-keys', { text: 'yes' });
+    assert.equal(keys.length, asked);
+    assert.equal(new Set(keys).size, asked, 'the same key was asked again');
+  });
+});
