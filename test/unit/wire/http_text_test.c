@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "base/clock.h"
 #include "wire/http_text.h"
 
 TEST(tokens_are_made_of_tchars)
@@ -258,6 +259,100 @@ TEST(a_plain_value_is_visible_ascii_and_blanks)
     assert_true(http_is_plain_value(STR("")));
 }
 
+/* ---- dates ---------------------------------------------------------------------------------- */
+
+TEST(dates_are_read)
+{
+    static const struct {
+        struct str date;
+        int64_t    seconds;
+    } rows[] = {
+        { STR_INIT("Thu, 01 Jan 1970 00:00:00 GMT"), 0 },
+        { STR_INIT("Thu, 01 Jan 1970 00:00:01 GMT"), 1 },
+        { STR_INIT("Sun, 06 Nov 1994 08:49:37 GMT"), 784111777 },
+        { STR_INIT("Tue, 29 Feb 2000 23:59:59 GMT"), 951868799 },
+        { STR_INIT("Sat, 31 Dec 2016 23:59:60 GMT"), 1483228800 },
+        { STR_INIT("Tue, 19 Jan 2038 03:14:08 GMT"), 2147483648 },
+        { STR_INIT("Mon, 01 Mar 2100 00:00:00 GMT"), 4107542400 },
+        { STR_INIT("Fri, 31 Dec 9999 23:59:59 GMT"), 253402300799 },
+    };
+    int64_t seconds;
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_that(http_read_date(rows[i].date, &seconds) && seconds == rows[i].seconds, "%s",
+                   check_shown(rows[i].date));
+}
+
+/* Every day of five hundred years, each at another second: all months, and leap years by four,
+ * by a hundred and by four hundred. */
+TEST(what_we_write_as_a_date_we_read)
+{
+    char    text[30];
+    int64_t seconds;
+
+    for (int64_t day = 0; day < 500 * 366; day++) {
+        int64_t want = day * 86400 + day * 7919 % 86400;
+
+        clock_http_date_of(want, text);
+        check_that(http_read_date(str_of(text), &seconds) && seconds == want, "%s", text);
+    }
+}
+
+/* Is this byte's place one whose value nobody looks at? */
+static bool is_weekday(size_t at)
+{
+    return at < 3;
+}
+
+TEST(a_date_is_in_one_form_only)
+{
+    static const char good[] = "Sun, 06 Nov 1994 08:49:37 GMT";
+    static const char digits[] = "     dd     dddd dd dd dd    ";
+    int64_t           seconds;
+
+    for (size_t n = 0; n < sizeof good - 1; n++) {
+        char *piece = mem_copy(good, n);
+
+        check_that(!http_read_date((struct str){ piece, n }, &seconds), "%zu bytes", n);
+        mem_free(piece);
+    }
+    assert_false(http_read_date((struct str){ NULL, 0 }, &seconds));
+    assert_false(http_read_date(STR("Sun, 06 Nov 1994 08:49:37 GMT "), &seconds));
+    for (size_t at = 0; at < sizeof good - 1; at++)
+        for (int c = 0; c < 256; c++) {
+            char *text = mem_copy(good, sizeof good - 1);
+            bool  may =
+                is_weekday(at) || c == good[at] || (digits[at] == 'd' && c >= '0' && c <= '9');
+            bool is_read;
+
+            text[at] = (char)c;
+            is_read = http_read_date((struct str){ text, sizeof good - 1 }, &seconds);
+            check_that(may || !is_read, "byte %d at %zu", c, at);
+            check_that(!is_weekday(at) || is_read, "byte %d at %zu", c, at);
+            mem_free(text);
+        }
+}
+
+TEST(no_day_hour_or_year_is_out_of_its_bounds)
+{
+    static const struct str bad[] = {
+        STR_INIT("Sun, 00 Nov 1994 08:49:37 GMT"), STR_INIT("Sun, 32 Nov 1994 08:49:37 GMT"),
+        STR_INIT("Sun, 06 Nov 1969 08:49:37 GMT"), STR_INIT("Sun, 06 Nov 0000 08:49:37 GMT"),
+        STR_INIT("Sun, 06 Nov 1994 24:49:37 GMT"), STR_INIT("Sun, 06 Nov 1994 08:60:37 GMT"),
+        STR_INIT("Sun, 06 Nov 1994 08:49:61 GMT"), STR_INIT("Sun, 06 nov 1994 08:49:37 GMT"),
+        STR_INIT("Sun, 06 anF 1994 08:49:37 GMT"), STR_INIT("Sun, -6 Nov 1994 08:49:37 GMT"),
+        STR_INIT("Sun, +6 Nov 1994 08:49:37 GMT"), STR_INIT("Sun,  6 Nov 1994 08:49:37 GMT"),
+        STR_INIT("Sunday, 06-Nov-94 08:49:37 GM"), STR_INIT("Sun Nov  6 08:49:37 1994     "),
+        STR_INIT("Sun, 06 Nov 1994 08:49:37 UTC"), STR_INIT("Sun, 06 Nov 1994 08:49:37 +00"),
+    };
+    int64_t seconds;
+
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        assert_int_equal(bad[i].n, 29);       /* else it would be too easy      */
+        check_that(!http_read_date(bad[i], &seconds), "%s", check_shown(bad[i]));
+    }
+}
+
 TEST(every_status_we_send_has_a_reason)
 {
     static const int ours[] = { 200, 204, 400, 404, 405, 408, 411, 413, 414,
@@ -290,6 +385,10 @@ int main(void)
         cmocka_unit_test(a_nul_that_is_not_escaped_is_refused_too),
         cmocka_unit_test(what_is_not_plain_is_percent_encoded),
         cmocka_unit_test(a_plain_value_is_visible_ascii_and_blanks),
+        cmocka_unit_test(dates_are_read),
+        cmocka_unit_test(what_we_write_as_a_date_we_read),
+        cmocka_unit_test(a_date_is_in_one_form_only),
+        cmocka_unit_test(no_day_hour_or_year_is_out_of_its_bounds),
         cmocka_unit_test(every_status_we_send_has_a_reason),
     };
 
