@@ -309,7 +309,7 @@ static void a_secret_is_not_repeated(void **state)
                              .secrets = { STR("sk-12345"), STR("otherkey") } };
 
     (void)state;
-    teller_fail(&teller, FAULT_SERVICE_DENIED, STR("key sk-123 is wrong: sk-123"));
+    teller_fail(&teller, FAULT_SERVICE_DENIED, STR("key sk-12345 is wrong: sk-12345"));
     teller_fail(&teller, FAULT_CUT, STR("twice"));
     assert_true(
         str_eq(buf_str(&tape.text), STR("error service_denied \"key *** is wrong: ***\"\n")));
