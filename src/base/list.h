@@ -43,6 +43,17 @@ static inline void list_push(struct list *l, struct link *k)      /* at the end 
     l->n++;
 }
 
+static inline void list_push_first(struct list *l, struct link *k)
+{
+    struct link *first = l->head.next;
+
+    assert(!link_is_in(k));
+    k->prev = &l->head;
+    k->next = first;
+    first->prev = l->head.next = k;
+    l->n++;
+}
+
 static inline void list_take(struct list *l, struct link *k)
 {
     assert(link_is_in(k) && l->n > 0);

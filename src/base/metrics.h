@@ -45,6 +45,12 @@
       "From the question to the first event of its answer.")                                  \
     X(EVENT_GAP,       HISTOGRAM, "runnel_event_gap_seconds",       "",                       \
       "Between two events of one answer.")                                                    \
+    X(DB_READY,        GAUGE,     "runnel_database_connections",    "",                       \
+      "Connections to the database that take work now.")                                      \
+    X(DB_WAITING,      GAUGE,     "runnel_database_waiting",        "",                       \
+      "Units of work that wait for a connection.")                                            \
+    X(DB_UNITS,        COUNTER,   "runnel_database_units_total",    "end",                    \
+      "Units of work, by how they ended.")                                                    \
     X(LOOP_LAG,        HISTOGRAM, "runnel_loop_lag_seconds",        "",                       \
       "How late the loop runs what is due.")                                                  \
     X(SLOW_READERS,    COUNTER,   "runnel_slow_readers_cut_total",  "",                       \

@@ -18,7 +18,7 @@ MAY = {
     "wire": "base",
     "chat": "base",
     "net": "base wire",
-    "pg": "base",
+    "pg": "base net",
     "provider": "base wire chat net",
     "store": "base chat pg",
     "turn": "base chat provider store",

@@ -1,0 +1,331 @@
+#include "pg/pg_pool.h"
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+
+#include <string.h>
+
+enum {
+    UNITS_AT_ONCE = 64,                       /* on one connection              */
+    TRIES_MAX = 4,
+    FIRST_REST = 50,                          /* ms; doubles up to the last     */
+    LAST_REST = 1000,
+};
+
+struct pg_pool {
+    struct pg_server server;
+    struct list      ready, climbing, resting;
+    struct list      line;                    /* units, the oldest first        */
+    size_t           max_waiting;
+    struct deadline  knock;
+    uint64_t         rest;                    /* ms                             */
+    bool             is_away;                 /* none was ready when one was lost or failed */
+    struct note      news;                    /* units that ended without being sent */
+    struct list      over;
+    char             why[PG_WHY_MAX];
+    size_t           n;
+    struct pg_member {
+        struct pg       pg;
+        struct pg_pool *pool;
+        struct list    *in;                   /* ready, climbing or resting     */
+    } members[];
+};
+
+static struct pg_pool *pool_of(struct pg *c)
+{
+    return LIST_OWNER(c, struct pg_member, pg)->pool;
+}
+
+static void show(const struct pg_pool *p)
+{
+    metric_set(METRIC_DB_READY, (int64_t)p->ready.n);
+    metric_set(METRIC_DB_WAITING, (int64_t)p->line.n);
+}
+
+/* ---- ends of units ------------------------------------------------------------------- */
+
+static void finish(struct pg_work *w, enum pg_end end)
+{
+    deadline_disarm(&w->patience);
+    metric_add_labelled(METRIC_DB_UNITS, pg_end_name(end), "");
+    if (w->ops)
+        w->ops->done(w, end);
+    pg_work_free(w);
+}
+
+static enum pg_end end_of_waiting(const struct pg_pool *p)
+{
+    return p->ready.n ? PG_BUSY : PG_AWAY;
+}
+
+static void waited_too_long(struct deadline *d)
+{
+    struct pg_work *w = LIST_OWNER(d, struct pg_work, patience);
+    struct pg_pool *p = w->pool;
+
+    list_take(&p->line, &w->link);
+    show(p);
+    finish(w, end_of_waiting(p));
+}
+
+static void tell_over(struct note *n)
+{
+    struct pg_pool *p = LIST_OWNER(n, struct pg_pool, news);
+    struct link    *k;
+
+    while ((k = list_pop(&p->over))) {
+        struct pg_work *w = LIST_OWNER(k, struct pg_work, link);
+
+        finish(w, w->is_text_bad ? PG_REFUSED : end_of_waiting(p));
+    }
+}
+
+/* ---- the line ------------------------------------------------------------------------ */
+
+static struct pg *least_busy(struct pg_pool *p)
+{
+    struct pg *best = NULL;
+
+    LIST_EACH(&p->ready, k) {
+        struct pg *c = LIST_OWNER(k, struct pg, link);
+
+        if (!best || c->works.n < best->works.n)
+            best = c;
+    }
+    return best && best->works.n < UNITS_AT_ONCE ? best : NULL;
+}
+
+static void serve_line(struct pg_pool *p)
+{
+    struct pg *c;
+
+    while (p->line.n && (c = least_busy(p))) {
+        struct pg_work *w = LIST_OWNER(list_pop(&p->line), struct pg_work, link);
+
+        deadline_disarm(&w->patience);
+        if (w->is_forgotten)
+            finish(w, PG_DONE);
+        else
+            pg_send(c, w);
+    }
+    show(p);
+}
+
+static void stand_in_line(struct pg_pool *p, struct pg_work *w)
+{
+    list_push(&p->line, &w->link);
+    w->patience.run = waited_too_long;
+    deadline_arm(&w->patience, clock_now() + w->max_wait);
+}
+
+void pg_do(struct pg_pool *p, struct pg_work *w)
+{
+    w->pool = p;
+    if (w->is_text_bad)
+        memcpy(w->sqlstate, "22021", sizeof w->sqlstate);
+    if (w->is_text_bad || w->bytes.over || p->line.n >= p->max_waiting) {
+        list_push(&p->over, &w->link);
+        note_leave(&p->news);
+        return;
+    }
+    stand_in_line(p, w);
+    serve_line(p);
+}
+
+/* It leaves the line when its turn comes. */
+void pg_forget(struct pg_work *w)
+{
+    w->ops = NULL;
+    w->is_forgotten = true;
+}
+
+/* Before all others: it has waited once already. */
+static void stand_in_front(struct pg_pool *p, struct pg_work *w)
+{
+    stand_in_line(p, w);
+    list_take(&p->line, &w->link);
+    list_push_first(&p->line, &w->link);
+}
+
+/* ---- connections --------------------------------------------------------------------- */
+
+static void move(struct pg *c, struct list *to)
+{
+    struct pg_member *m = LIST_OWNER(c, struct pg_member, pg);
+
+    if (m->in)
+        list_take(m->in, &c->link);
+    list_push(to, &c->link);
+    m->in = to;
+}
+
+/* Each instance at another moment, so that a database that comes back is not run over. */
+static void rest(struct pg_pool *p)
+{
+    uint64_t ms = p->rest / 2 + id_pick((uint32_t)p->rest / 2 + 1);
+
+    p->rest = p->rest * 2 < LAST_REST ? p->rest * 2 : LAST_REST;
+    if (!deadline_is_armed(&p->knock))
+        deadline_arm(&p->knock, clock_now() + ms * CLOCK_MS);
+}
+
+/* One knocks; the others follow when it got through. */
+static void climb(struct pg_pool *p)
+{
+    while (p->resting.n && (p->ready.n || p->climbing.n == 0)) {
+        struct pg *c = LIST_OWNER(list_first(&p->resting), struct pg, link);
+
+        move(c, &p->climbing);
+        pg_climb(c);
+    }
+}
+
+static void on_knock(struct deadline *d)
+{
+    climb(LIST_OWNER(d, struct pg_pool, knock));
+}
+
+static void on_ready(struct pg *c)
+{
+    struct pg_pool *p = pool_of(c);
+
+    move(c, &p->ready);
+    if (p->is_away)
+        LOG(LOG_INFO, L_MSG("database connected"));
+    p->is_away = false;
+    p->rest = FIRST_REST;
+    climb(p);
+    serve_line(p);
+}
+
+static bool is_fatal(const char *sqlstate)
+{
+    static const char *const rows[] = { "57P01", "57P02", "57P03", "57P05", "25006" };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(sqlstate, rows[i]) == 0)
+            return true;
+    return strncmp(sqlstate, "08", 2) == 0;
+}
+
+/* Nothing of it was done, and the next try may go better. */
+static bool may_pass(const char *sqlstate)
+{
+    return strcmp(sqlstate, "40001") == 0 || strcmp(sqlstate, "40P01") == 0 || is_fatal(sqlstate);
+}
+
+static void on_over(struct pg *c, struct pg_work *w)
+{
+    struct pg_pool *p = pool_of(c);
+    bool            is_wrong_server = w->failed && strcmp(w->sqlstate, "25006") == 0;
+
+    if (w->failed && may_pass(w->sqlstate) && w->tries < TRIES_MAX)
+        stand_in_front(p, w);
+    else
+        finish(w, w->failed ? PG_REFUSED : PG_DONE);
+    if (is_wrong_server)
+        pg_break(c, "the server takes no writes");
+    else
+        serve_line(p);
+}
+
+/* From the newest to the oldest, so that they stand in the line as they were sent. */
+static void take_back(struct pg_pool *p, struct pg *c)
+{
+    while (c->works.n) {
+        struct pg_work *w = LIST_OWNER(c->works.head.prev, struct pg_work, link);
+
+        list_take(&c->works, &w->link);
+        deadline_disarm(&w->patience);
+        w->on = NULL;
+        if (w->is_late || w->once || w->tries >= TRIES_MAX)
+            finish(w, PG_UNKNOWN);
+        else
+            stand_in_front(p, w);
+    }
+}
+
+static void on_lost(struct pg *c)
+{
+    struct pg_pool *p = pool_of(c);
+
+    move(c, &p->resting);
+    memcpy(p->why, c->why, sizeof p->why);
+    if (!p->is_away && p->ready.n == 0) {
+        p->is_away = true;
+        LOG(LOG_WARN, L_MSG("database away"), L_TEXT("words", p->why));
+    }
+    take_back(p, c);
+    rest(p);
+    serve_line(p);
+}
+
+static const struct pg_ops pool_ops = { .ready = on_ready, .lost = on_lost, .over = on_over };
+
+/* ---- the pool ------------------------------------------------------------------------ */
+
+struct pg_pool *pg_pool_open(const struct pg_pool_settings *s,
+                             const struct pg_statement *statements, char why[PG_WHY_MAX])
+{
+    struct pg_pool *p = mem_new(sizeof *p + s->connections * sizeof *p->members);
+
+    if (!pg_where_read(&p->server.where, s->conninfo, why)) {
+        pg_where_release(&p->server.where);
+        mem_free(p);
+        return NULL;
+    }
+    if (s->prepares)                          /* a pooler would refuse it       */
+        pg_where_default(&p->server.where, "options", "-c statement_timeout=30s");
+    p->server.statements = statements;
+    p->server.prepares = s->prepares;
+    p->server.connect_timeout = s->connect_timeout;
+    p->max_waiting = s->max_waiting;
+    p->rest = FIRST_REST;
+    p->is_away = true;
+    p->knock.run = on_knock;
+    p->news.run = tell_over;
+    list_init(&p->ready), list_init(&p->climbing), list_init(&p->resting);
+    list_init(&p->line), list_init(&p->over);
+    for (p->n = 0; p->n < s->connections; p->n++) {
+        p->members[p->n].pool = p;
+        pg_init(&p->members[p->n].pg, &p->server, &pool_ops);
+        move(&p->members[p->n].pg, &p->resting);
+    }
+    climb(p);
+    return p;
+}
+
+static void end_all(struct list *works)
+{
+    struct link *k;
+
+    while ((k = list_pop(works)))
+        finish(LIST_OWNER(k, struct pg_work, link), PG_AWAY);
+}
+
+void pg_pool_close(struct pg_pool *p)
+{
+    deadline_disarm(&p->knock);
+    note_tear(&p->news);
+    for (size_t i = 0; i < p->n; i++) {
+        pg_drop(&p->members[i].pg);
+        end_all(&p->members[i].pg.works);
+    }
+    end_all(&p->line);
+    end_all(&p->over);
+    pg_where_release(&p->server.where);
+    mem_free(p);
+}
+
+bool pg_pool_is_ready(const struct pg_pool *p)
+{
+    return p->ready.n > 0;
+}
+
+const char *pg_pool_why(const struct pg_pool *p)
+{
+    return p->why;
+}

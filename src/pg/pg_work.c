@@ -1,0 +1,169 @@
+#include "pg/pg_work.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <libpq-fe.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PARAMS_LIMIT = 256 << 20 };
+
+static const char *const end_names[] = { "done", "refused", "busy", "away", "unknown" };
+
+const char *pg_end_name(enum pg_end end)
+{
+    return end_names[end];
+}
+
+struct pg_work *pg_work_new(const struct pg_work_ops *ops, void *owner)
+{
+    struct pg_work *w = mem_new(sizeof *w);
+
+    w->ops = ops;
+    w->owner = owner;
+    w->max_wait = 2 * CLOCK_S;
+    w->max_time = 5 * CLOCK_S;
+    w->bytes = BUF(PARAMS_LIMIT);
+    return w;
+}
+
+void pg_work_free(struct pg_work *w)
+{
+    buf_release(&w->bytes);
+    mem_free(w);
+}
+
+void pg_step(struct pg_work *w, const struct pg_statement *statement)
+{
+    assert(w->n_steps < PG_STEPS_MAX);
+    w->steps[w->n_steps++] = statement;
+}
+
+/* ---- parameters ---------------------------------------------------------------------- */
+
+static void begin_param(struct pg_work *w)
+{
+    assert(w->n_steps && w->n < PG_PARAMS_MAX);
+    w->params[w->n++] = w->bytes.n;
+    w->n_params[w->n_steps - 1]++;
+}
+
+/* PostgreSQL's text cannot hold a NUL, and here it would end the parameter early. */
+static void add_text(struct pg_work *w, struct str text)
+{
+    w->is_text_bad = w->is_text_bad || (text.n && memchr(text.p, '\0', text.n));
+    buf_add(&w->bytes, text);
+}
+
+void pg_text(struct pg_work *w, struct str text)
+{
+    begin_param(w);
+    add_text(w, text);
+    buf_add_char(&w->bytes, '\0');
+}
+
+void pg_int(struct pg_work *w, int64_t v)
+{
+    begin_param(w);
+    buf_addf(&w->bytes, "%lld", (long long)v);
+    buf_add_char(&w->bytes, '\0');
+}
+
+void pg_bool(struct pg_work *w, bool v)
+{
+    pg_text(w, v ? STR("t") : STR("f"));
+}
+
+void pg_null(struct pg_work *w)
+{
+    begin_param(w);
+    w->params[w->n - 1] = SIZE_MAX;
+}
+
+void pg_bytes(struct pg_work *w, struct str bytes)
+{
+    begin_param(w);
+    buf_lit(&w->bytes, "\\x");
+    for (size_t i = 0; i < bytes.n; i++) {
+        buf_add_char(&w->bytes, "0123456789abcdef"[(unsigned char)bytes.p[i] >> 4]);
+        buf_add_char(&w->bytes, "0123456789abcdef"[bytes.p[i] & 15]);
+    }
+    buf_add_char(&w->bytes, '\0');
+}
+
+void pg_array(struct pg_work *w)
+{
+    begin_param(w);
+    buf_add_char(&w->bytes, '{');
+}
+
+static void begin_item(struct pg_work *w)
+{
+    if (w->bytes.n && w->bytes.p[w->bytes.n - 1] != '{')
+        buf_add_char(&w->bytes, ',');
+}
+
+void pg_item(struct pg_work *w, struct str text)
+{
+    begin_item(w);
+    w->is_text_bad = w->is_text_bad || (text.n && memchr(text.p, '\0', text.n));
+    buf_add_char(&w->bytes, '"');
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] == '"' || text.p[i] == '\\')
+            buf_add_char(&w->bytes, '\\');
+        buf_add_char(&w->bytes, text.p[i]);
+    }
+    buf_add_char(&w->bytes, '"');
+}
+
+void pg_item_int(struct pg_work *w, int64_t v)
+{
+    begin_item(w);
+    buf_addf(&w->bytes, "%lld", (long long)v);
+}
+
+void pg_array_end(struct pg_work *w)
+{
+    buf_add_char(&w->bytes, '}');
+    buf_add_char(&w->bytes, '\0');
+}
+
+/* ---- rows ---------------------------------------------------------------------------- */
+
+static const PGresult *result_of(const struct pg_rows *rows)
+{
+    return (const PGresult *)rows;
+}
+
+size_t pg_n_rows(const struct pg_rows *rows)
+{
+    return (size_t)PQntuples(result_of(rows));
+}
+
+size_t pg_n_touched(const struct pg_rows *rows)
+{
+    return strtoul(PQcmdTuples((PGresult *)(uintptr_t)rows), NULL, 10);
+}
+
+bool pg_is_null(const struct pg_rows *rows, size_t row, int column)
+{
+    return PQgetisnull(result_of(rows), (int)row, column) != 0;
+}
+
+struct str pg_get(const struct pg_rows *rows, size_t row, int column)
+{
+    return (struct str){ PQgetvalue(result_of(rows), (int)row, column),
+                         (size_t)PQgetlength(result_of(rows), (int)row, column) };
+}
+
+int64_t pg_get_int(const struct pg_rows *rows, size_t row, int column)
+{
+    return strtoll(PQgetvalue(result_of(rows), (int)row, column), NULL, 10);
+}
+
+bool pg_get_bool(const struct pg_rows *rows, size_t row, int column)
+{
+    return PQgetvalue(result_of(rows), (int)row, column)[0] == 't';
+}
