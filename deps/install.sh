@@ -15,7 +15,9 @@ here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 log=${here%/*}/.dev/deps.log
 PATH=$PATH:/usr/sbin:/sbin                    # an ordinary user's PATH lacks them
 private=                                      # the short-lived apt directory
+held_back=()                                  # services that must not run
 policy=/usr/sbin/policy-rc.d
+no_main=/etc/postgresql-common/createcluster.d/runnel.conf
 
 say() { printf 'deps: %s\n' "$*"; }
 
@@ -34,7 +36,7 @@ find_missing() {
     declare -gA why=() home=()
     while read -r group package or release text; do
         [[ " $* " == *" $group "* ]] || continue
-        if [[ $or != - ]] && type -P "$or" >/dev/null; then continue; fi
+        if serves "$or"; then continue; fi
         [[ -v why[$package] ]] || ask+=("$package")
         why[$package]=$text home[$package]=$release
     done < <(grep -v '^#' "$here/packages")
@@ -48,6 +50,15 @@ find_missing() {
             own+=("$package")
         fi
     done
+}
+
+# Is there what column "or" names: a command, or a file that fits a pattern?
+serves() {
+    case $1 in
+        -) return 1 ;;
+        /*) compgen -G "$1" >/dev/null ;;
+        *) type -P "$1" >/dev/null ;;
+    esac
 }
 
 drop_installed() {
@@ -130,24 +141,61 @@ check_plan() {
 install_own() {
     local -a args=(install "${own[@]}")
     check_plan yes "${args[@]}"
-    [[ " ${own[*]} " != *' nginx '* ]] || keep_services_down
+    keep_services_down
+    keep_databases_away
     apt_run --no-install-recommends "${args[@]}" || show_log
-    [[ " ${own[*]} " != *' nginx '* ]] || allow_services
+    allow_services
+    allow_databases
 }
 
-# A benchmark wants the program nginx, not a web server on port 80.
+# Tests and benchmarks want the programs, not a web server on port 80 or a pooler on 6432.
+# Only these two are held back: what already runs here is for apt to restart as ever.
 keep_services_down() {
-    [[ -e $policy ]] && return
-    printf '#!/bin/sh\n# deps/install.sh was here; safe to delete\nexit 101\n' |
-        as_root sh -c "cat >$policy && chmod 755 $policy"
+    local package
+    for package in "${own[@]}"; do
+        [[ $package != nginx && $package != pgbouncer ]] || held_back+=("$package")
+    done
+    ((${#held_back[@]})) && [[ ! -e $policy ]] || return 0
+    write_policy "${held_back[@]}" | as_root sh -c "cat >$policy && chmod 755 $policy"
     policy_is_ours=yes
 }
 
+# Debian asks it with the name of a script or of a unit, and what is to be done with it.
+write_policy() {
+    printf '#!/bin/sh\n# deps/install.sh was here; safe to delete\ncase " $* " in\n'
+    printf '    *" %s "*) exit 101 ;;\n' "$@" "${@/%/.service}"
+    printf 'esac\nexit 0\n'
+}
+
 allow_services() {
-    [[ ${policy_is_ours:-} == yes ]] || return 0
-    as_root rm -f "$policy"
+    local service
+    [[ ${policy_is_ours:-} != yes ]] || as_root rm -f "$policy"
     policy_is_ours=
-    ! type -P systemctl >/dev/null || as_root systemctl disable nginx >>"$log" 2>&1 || true
+    for service in ${held_back[@]+"${held_back[@]}"}; do
+        if type -P systemctl >/dev/null; then
+            as_root systemctl disable "$service" >>"$log" 2>&1 || true
+        else
+            as_root update-rc.d "$service" disable >>"$log" 2>&1 || true
+        fi
+    done
+    held_back=()
+}
+
+# Debian makes a database cluster "main" with the first server of a version, and starts it.
+# Its own switch against that is a file that we need only while apt runs: clusters that are
+# there, and what later installations do, stay as the machine's owner wants them.
+keep_databases_away() {
+    [[ " ${own[*]} " == *' postgresql '* && ! -e $no_main ]] || return 0
+    as_root install -d -m 755 "${no_main%/*}"
+    echo 'create_main_cluster = false' | as_root sh -c "cat >$no_main"
+    no_main_is_ours=yes
+}
+
+allow_databases() {
+    [[ ${no_main_is_ours:-} == yes ]] || return 0
+    as_root rm -f "$no_main"
+    as_root rmdir --ignore-fail-on-non-empty "${no_main%/*}"
+    no_main_is_ours=
 }
 
 # ---- Debian 13's archive for Debian 12 --------------------------------------
@@ -190,6 +238,7 @@ install_newer() {
 tidy() {
     [[ -z $private ]] || as_root rm -rf "$private"
     allow_services
+    allow_databases
 }
 
 # ---- The order of things ----------------------------------------------------

@@ -137,7 +137,7 @@ static bool address_text(const struct pg *c, char out[INET6_ADDRSTRLEN])
 {
     const union address *a = &c->lookup.found.items[c->address];
     const void          *from = a->any.sa_family == AF_INET6 ? (const void *)&a->v6.sin6_addr
-                                                            : (const void *)&a->v4.sin_addr;
+                                                             : (const void *)&a->v4.sin_addr;
 
     return inet_ntop(a->any.sa_family, from, out, INET6_ADDRSTRLEN) != NULL;
 }

@@ -32,19 +32,19 @@ struct pg_ops {
 };
 
 struct pg {
-    struct link             link;             /* its owner's                    */
-    const struct pg_ops    *ops;
-    struct pg_server       *server;
+    struct link          link; /* its owner's                    */
+    const struct pg_ops *ops;
+    struct pg_server    *server;
     enum pg_rung { PG_REST, PG_LOOKUP, PG_CONNECT, PG_PREPARE, PG_READY } rung;
-    size_t                  places_tried, address;
-    struct lookup           lookup;
-    struct pg_conn         *conn;             /* libpq's                        */
-    struct pg_watch        *watch;
-    struct note             news, failed;
-    struct deadline         patience;
-    struct list             works;            /* sent, the oldest first         */
-    bool                    is_wrong_schema;  /* a statement could not be prepared */
-    char                    why[PG_WHY_MAX];
+    size_t           places_tried, address;
+    struct lookup    lookup;
+    struct pg_conn  *conn; /* libpq's                        */
+    struct pg_watch *watch;
+    struct note      news, failed;
+    struct deadline  patience;
+    struct list      works;           /* sent, the oldest first         */
+    bool             is_wrong_schema; /* a statement could not be prepared */
+    char             why[PG_WHY_MAX];
 };
 
 void pg_init(struct pg *c, struct pg_server *server, const struct pg_ops *ops);

@@ -12,9 +12,8 @@
 static const struct {
     const char *name, *value;
 } defaults[] = {
-    { "application_name", "runnel" }, { "client_encoding", "UTF8" },
-    { "keepalives_idle", "30" },      { "tcp_user_timeout", "10000" },
-    { "gssencmode", "disable" },
+    { "application_name", "runnel" }, { "client_encoding", "UTF8" }, { "keepalives_idle", "30" },
+    { "tcp_user_timeout", "10000" },  { "gssencmode", "disable" },
 };
 
 static char *text(struct str s)
