@@ -46,6 +46,16 @@ static struct teller *teller_of(struct call *c)
     return &c->hearing.teller;
 }
 
+/* With other keys at hand, what speaks against this one says nothing against asking again. It
+ * may be said with any status, even in the middle of a stream. */
+static void judge_key(struct teller *t, enum fault fault)
+{
+    struct call *c = LIST_OWNER(t, struct call, hearing.teller);
+
+    if (keys_judge(c->hearing.provider, c->key, fault, t->advice.after, clock_now()))
+        teller_advise(t, (struct advice){ .at_once = true });
+}
+
 /* ---- the answer ---------------------------------------------------------------------------- */
 
 static void on_head(struct http_fetch *f, int status, const struct http_fields *fields)
@@ -117,20 +127,10 @@ static struct refusal refusal_of(int status, struct str body)
     return r;
 }
 
-/* With other keys at hand, what speaks against this one says nothing against asking again. */
-static void judge_key(struct call *c, enum fault fault)
-{
-    uint64_t after = teller_of(c)->advice.after;
-
-    if (keys_judge(c->hearing.provider, c->key, fault, after, clock_now()))
-        teller_advise(teller_of(c), (struct advice){ .at_once = true });
-}
-
 static void tell_refusal(struct call *c)
 {
     struct refusal r = refusal_of(c->status, buf_str(&c->body));
 
-    judge_key(c, r.fault);
     teller_fail(teller_of(c), r.fault, buf_str(&r.words));
     buf_release(&r.words);
 }
@@ -238,6 +238,7 @@ struct call *upstream_start(struct provider *p, const struct upstream_kind *kind
     c->hearing.drop = drop;
     c->refusal_time.run = refused_long_enough;
     hearing_begin(&c->hearing, p, kind->source, c->key->text, out);
+    c->hearing.teller.judge = judge_key;
     http_fetch_start(&c->fetch, &fetch_ops, &p->way, &limits,
                      write_request(p, c->key->text, kind, q, model));
     return c;

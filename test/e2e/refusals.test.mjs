@@ -30,7 +30,8 @@ before(async () => {
     ...['openai', 'anthropic', 'ollama', 'dashscope'].map((kind) => provider(kind, `http://${at}`, { ...more, kind })),
     provider('spark', `ws://${at}`, { ...more, kind: 'spark', app_id: 'app', api_secret: SECRET }),
     provider('patient', `http://${at}`, { ...more, first_timeout: duration(15000) }),
-    provider('two-keys', `http://${at}`, { ...more, retries: 1, more_keys: ['sk-other-canary'] }),
+    // Each of its own, because a key that was refused rests.
+    ...['Arrearage', 'content_filter', 'invalid_api_key'].map((code) => provider(`two-keys-${code}`, `http://${at}`, { ...more, retries: 1, more_keys: ['sk-other-canary'] })),
   ]);
 });
 after(async () => {
@@ -108,13 +109,14 @@ describe('a refusal says more than its status', () => {
   });
 
   // What is wrong with a question says nothing against the key; what is wrong with an account does.
-  for (const [code, want, asked] of [['Arrearage', 'whole', 2], ['content_filter', 'filtered', 1]]) test(`two keys: ${code}`, { timeout: ms(20000) }, async () => {
+  for (const [status, code, want, asked] of [[400, 'Arrearage', 'whole', 2], [400, 'content_filter', 'filtered', 1],
+    [200, 'invalid_api_key', 'whole', 2]]) test(`two keys: ${status} ${code}`, { timeout: ms(20000) }, async () => {
     const keys = [];
     reply = (socket, head) => {
       keys.push(/bearer (.*)/i.exec(head)[1]);
-      socket.write(keys.length === 1 ? whole(400, openai(code)) : whole(200, { choices: [{ message: { content: 'yes' }, finish_reason: 'stop' }] }));
+      socket.write(keys.length === 1 ? whole(status, openai(code)) : whole(200, { choices: [{ message: { content: 'yes' }, finish_reason: 'stop' }] }));
     };
-    await mustBe(want, server, 'two-keys', { text: 'yes' });
+    await mustBe(want, server, `two-keys-${code}`, { text: 'yes' });
     assert.equal(keys.length, asked);
     assert.equal(new Set(keys).size, asked, 'the same key was asked again');
   });
