@@ -54,12 +54,15 @@ static void read_content(struct source *s, const struct json *content)
 static void read_calls(struct source *s, const struct json *calls)
 {
     struct json_walk   w = source_items(calls);
+    struct tool_place  place = { .alone = w.left == 1 };
+    struct buf         room = BUF(SOURCE_EVENT_MAX_BYTES);
     struct tool_piece  piece;
     const struct json *v;
 
-    while ((v = json_walk_next(&w)))
-        if (tool_calls_read(&s->calls, v, &piece))
-            teller_tool(s->teller, &piece, tool_calls_arguments(v));
+    for (; (v = json_walk_next(&w)); place.at++)
+        if (tool_calls_read(&s->calls, v, place, &piece))
+            teller_tool(s->teller, &piece, tool_calls_arguments(v, &room));
+    buf_release(&room);
 }
 
 static void read_delta(struct source *s, const struct json *delta)
@@ -119,6 +122,8 @@ static void finish(struct source *s)
 {
     if (!s->has_finish)
         read_finish(s, STR("stop"));
+    if (s->finish != FINISH_LENGTH)           /* else they may just not have come */
+        tool_calls_fill(&s->calls, s->teller);
     teller_finish(s->teller, s->finish);
 }
 

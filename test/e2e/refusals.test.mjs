@@ -29,7 +29,9 @@ before(async () => {
   server = await serve([
     ...['openai', 'anthropic', 'ollama', 'dashscope'].map((kind) => provider(kind, `http://${at}`, { ...more, kind })),
     provider('spark', `ws://${at}`, { ...more, kind: 'spark', app_id: 'app', api_secret: SECRET }),
-    provider('two-keys', `http://${at}`, { ...more, retries: 1, more_keys: ['sk-other-canary'] }),
+    provider('patient', `http://${at}`, { ...more, first_timeout: duration(15000) }),
+    // Each of its own, because a key that was refused rests.
+    ...['Arrearage', 'content_filter', 'invalid_api_key'].map((code) => provider(`two-keys-${code}`, `http://${at}`, { ...more, retries: 1, more_keys: ['sk-other-canary'] })),
   ]);
 });
 after(async () => {
@@ -107,14 +109,47 @@ describe('a refusal says more than its status', () => {
   });
 
   // What is wrong with a question says nothing against the key; what is wrong with an account does.
-  for (const [code, want, asked] of [['Arrearage', 'whole', 2], ['content_filter', 'filtered', 1]]) test(`two keys: ${code}`, { timeout: ms(20000) }, async () => {
+  for (const [status, code, want, asked] of [[400, 'Arrearage', 'whole', 2], [400, 'content_filter', 'filtered', 1],
+    [200, 'invalid_api_key', 'whole', 2]]) test(`two keys: ${status} ${code}`, { timeout: ms(20000) }, async () => {
     const keys = [];
     reply = (socket, head) => {
       keys.push(/bearer (.*)/i.exec(head)[1]);
-      socket.write(keys.length === 1 ? whole(400, openai(code)) : whole(200, { choices: [{ message: { content: 'yes' }, finish_reason: 'stop' }] }));
+      socket.write(keys.length === 1 ? whole(status, openai(code)) : whole(200, { choices: [{ message: { content: 'yes' }, finish_reason: 'stop' }] }));
     };
-    await mustBe(want, server, 'two-keys', { text: 'yes' });
+    await mustBe(want, server, `two-keys-${code}`, { text: 'yes' });
     assert.equal(keys.length, asked);
     assert.equal(new Set(keys).size, asked, 'the same key was asked again');
   });
+});
+
+describe('a refusal whose body does not end', () => {
+  const begin = (status, length = 1e9) => `HTTP/1.1 ${status} Odd\r\ncontent-type: text/plain\r\ncontent-length: ${length}\r\n\r\nwords`;
+  const rows = [
+    ['is lost', 401, 'service_denied', (socket) => socket.resetAndDestroy()],
+    ['ends too early', 429, 'service_busy', (socket) => socket.end()],
+    ['stalls', 429, 'service_busy', () => {}],
+    ['goes on for ever', 400, 'not_accepted', (socket) => {
+      const more = () => { while (!socket.destroyed && socket.write(Buffer.alloc(65536, 'x'))); };
+      socket.on('drain', more);
+      more();
+    }],
+  ];
+  for (const [name, status, want, then] of rows) test(name, { timeout: ms(20000) }, async () => {
+    reply = (socket) => socket.write(begin(status), () => setTimeout(then, 50, socket));
+    const from = server.lines.length;
+    await mustBe(want, server, 'patient');
+    assert.match((await turnLine(server, 'patient', from)).words, /^words/);
+  });
+});
+
+test('a whole answer without an end is refused early', { timeout: ms(20000) }, async () => {
+  let sent = 0;
+  reply = (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000000000\r\n\r\n{"choices":"');
+    const more = () => { while (!socket.destroyed && socket.write(Buffer.alloc(65536, 'x'))) sent += 65536; };
+    socket.on('drain', more);
+    more();
+  };
+  await mustBe('garbage', server, 'patient');
+  assert.ok(sent < 40 << 20, `${sent} bytes were read`);
 });
