@@ -214,7 +214,7 @@ static void talking_got(struct ws *w, struct str bytes)
     good = wslay_event_recv(w->frames) == 0 && wslay_event_send(w->frames) == 0;
     w->in = STR("");
     stream_flush(&w->stream);
-    if (w->user && wslay_event_get_close_received(w->frames))
+    if (w->user && !w->spoiled && wslay_event_get_close_received(w->frames))
         closed_by_peer(w);
     else if (w->user && (!good || wslay_event_get_close_sent(w->frames)))
         broke_the_rules(w);

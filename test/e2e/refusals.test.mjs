@@ -156,15 +156,28 @@ test('a whole answer without an end is refused early', { timeout: ms(20000) }, a
   assert.ok(sent < 40 << 20, `${sent} bytes were read`);
 });
 
+const upgraded = (head) => {
+  const key = /sec-websocket-key: (.*)/i.exec(head)[1].trim();
+  const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+  return `HTTP/1.1 101 Odd\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: ${accept}\r\n\r\n`;
+};
+
+test('a binary message is garbage, though a goodbye came with it', { timeout: ms(20000) }, async () => {
+  reply = (socket, head) => {
+    if (head.startsWith('GET')) socket.write(Buffer.concat([Buffer.from(upgraded(head)), Buffer.from([0x82, 1, 0x78, 0x88, 2, 3, 0xe8])]));
+  };
+  const from = server.lines.length;
+  await mustBe('garbage', server, 'patient-spark');
+  assert.match((await turnLine(server, 'patient-spark', from)).words, /1003/);
+});
+
 test('a WebSocket that pings and does not read is cut', { timeout: ms(20000) }, async () => {
   const pings = Buffer.alloc(127 * 500);
   for (let at = 0; at < pings.length; at += 127) pings.set([0x89, 125], at);
   let sent = 0;
   reply = (socket, head) => {
-    const key = /sec-websocket-key: (.*)/i.exec(head)[1].trim();
-    const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
     socket.pause();
-    socket.write(`HTTP/1.1 101 Odd\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: ${accept}\r\n\r\n`);
+    socket.write(upgraded(head));
     const more = () => { while (!socket.destroyed && socket.write(pings)) sent += pings.length; };
     socket.on('drain', more);
     more();
