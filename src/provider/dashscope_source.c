@@ -313,6 +313,7 @@ static void read_finish(struct source *s, struct str reason)
     settle_calls(s);
     s->finish = source_finish(reason, s->calls.n > 0);
     s->has_finish = true;
+    s->teller->progress = ANSWER_WHOLE;
 }
 
 /* The first one counts; one that is too long is none. */

@@ -1,8 +1,8 @@
 /* openai_source.c - reads OpenAI's Chat Completions and what its imitators make of them.
  *
  * The finish reason comes before the usage and the [DONE], so the last word waits for the
- * latter; but once the reason has been seen, a stream that merely stops is whole. One
- * without a reason and without [DONE] was cut off.
+ * end of the stream; but once the reason has been seen, a stream that merely stops is
+ * whole. One without a reason and without [DONE] was cut off.
  */
 #include "provider/source.h"
 
@@ -81,6 +81,7 @@ static void read_finish(struct source *s, struct str reason)
 {
     s->finish = source_finish(reason, s->calls.n > 0);
     s->has_finish = true;
+    s->teller->progress = ANSWER_WHOLE;
 }
 
 static void read_choice(struct source *s, const struct json *choice)
@@ -118,10 +119,15 @@ static void read_object(struct source *s, const struct json *v)
 }
 
 /* Providers that send no reason at all end with [DONE]. */
-static void finish(struct source *s)
+static void read_done(struct source *s)
 {
     if (!s->has_finish)
         read_finish(s, STR("stop"));
+    s->teller->progress = ANSWER_DONE;
+}
+
+static void finish(struct source *s)
+{
     if (s->finish != FINISH_LENGTH)           /* else they may just not have come */
         tool_calls_fill(&s->calls, s->teller);
     teller_finish(s->teller, s->finish);
@@ -133,10 +139,10 @@ static void on_record(void *ctx, const struct sse_record *record)
     struct json_doc   *doc;
     const struct json *root;
 
-    if (s->teller->ended || record->data.n == 0)
+    if (s->teller->ended || s->teller->progress == ANSWER_DONE || record->data.n == 0)
         return;
     if (str_eq(str_trim(record->data), STR("[DONE]"))) {
-        finish(s);
+        read_done(s);
         return;
     }
     doc = s->ending ? source_read_rest(s->teller, record->data, s->has_finish)
