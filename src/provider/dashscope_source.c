@@ -17,7 +17,7 @@
 #include "provider/retelling.h"
 #include "provider/tool_calls.h"
 #include "wire/sse_reader.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 
 #include "base/buf.h"
 #include "base/half.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 enum {
     SECRET_MIN = 8,                           /* a shorter key is a word, like "none" */

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "provider/teller.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

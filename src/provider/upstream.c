@@ -9,7 +9,7 @@
 #include "provider/keys.h"
 #include "wire/http_text.h"
 #include "wire/sse_reader.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 /* What the largest body that http.max_body_bytes allows can become. */
 static const size_t REQUEST_MAX_BYTES = (size_t)8 << 30;
