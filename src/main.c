@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/mem.h"
 #include "base/metrics.h"
 #include "net/http_client.h"
 #include "net/loop.h"

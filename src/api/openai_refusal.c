@@ -1,7 +1,7 @@
 #include "api/openai_refusal.h"
 
 #include "api/openai_dialect.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 void openai_refuse(struct http_exchange *x, int status, const char *message, const char *param,
                    const char *code)

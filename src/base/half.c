@@ -26,12 +26,13 @@ static unsigned half_at(struct str text)
 
 bool half_is_in(struct str text)
 {
-    const char *end = text.p + text.n, *p = text.p;
+    const char *p;
 
-    while (p < end && (p = memchr(p, LEAD, (size_t)(end - p)))) {
-        if (half_at((struct str){ p, (size_t)(end - p) }))
+    while (text.n && (p = memchr(text.p, LEAD, text.n))) {
+        text = str_from(text, (size_t)(p - text.p));
+        if (half_at(text))
             return true;
-        p++;
+        text = str_from(text, 1);
     }
     return false;
 }

@@ -403,9 +403,8 @@ void json_add_str(struct buf *b, struct str s)
 
 /* For logs: bytes over 0x7e come out one by one, as Latin-1 escapes. It is a
  * log of what was sent, not a rendering of it. */
-void json_add_ascii(struct buf *b, struct str s)
+void json_add_ascii_text(struct buf *b, struct str s)
 {
-    buf_add_char(b, '"');
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
 
@@ -414,5 +413,11 @@ void json_add_ascii(struct buf *b, struct str s)
         else
             buf_add_char(b, (char)c);
     }
+}
+
+void json_add_ascii(struct buf *b, struct str s)
+{
+    buf_add_char(b, '"');
+    json_add_ascii_text(b, s);
     buf_add_char(b, '"');
 }

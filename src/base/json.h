@@ -60,5 +60,6 @@ void json_add_value(struct buf *b, const struct json *v);         /* as JSON, mi
 void json_add_str(struct buf *b, struct str s);   /* quoted; valid UTF-8 stays as it is */
 void json_add_text(struct buf *b, struct str s);  /* the same without the quotes        */
 void json_add_ascii(struct buf *b, struct str s); /* quoted; any bytes, ASCII comes out */
+void json_add_ascii_text(struct buf *b, struct str s);            /* without the quotes */
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -43,6 +44,42 @@ static bool is_plain(struct str s)
     return s.n > 0;
 }
 
+/* Controls beyond ASCII, line ends that some viewers know, and marks that turn the order of
+ * what follows: they could make a line look like another one. */
+static bool is_tricky(struct str c)
+{
+    static const struct {
+        const char first[4], last[4];
+    } rows[] = {
+        { "\xc2\x80", "\xc2\x9f" },
+        { "\xe2\x80\xa8", "\xe2\x80\xae" },
+        { "\xe2\x81\xa6", "\xe2\x81\xa9" },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (c.n == strlen(rows[i].first) && memcmp(c.p, rows[i].first, c.n) >= 0 &&
+            memcmp(c.p, rows[i].last, c.n) <= 0)
+            return true;
+    return false;
+}
+
+/* Other characters than ASCII stay readable: services explain themselves in Chinese, too. */
+static void add_quoted(struct buf *line, struct str text)
+{
+    buf_add_char(line, '"');
+    while (text.n) {
+        size_t     n = utf8_length(text);
+        struct str c = { text.p, n ? n : 1 };
+
+        if (n > 1 && !is_tricky(c))
+            buf_add(line, c);
+        else
+            json_add_ascii_text(line, c);
+        text = str_from(text, c.n);
+    }
+    buf_add_char(line, '"');
+}
+
 static void add_value(struct buf *line, const struct log_field *f)
 {
     switch (f->kind) {
@@ -52,7 +89,7 @@ static void add_value(struct buf *line, const struct log_field *f)
         if (format == LOG_LOGFMT && is_plain(f->text))
             buf_add(line, f->text);
         else
-            json_add_ascii(line, f->text);
+            add_quoted(line, f->text);
         return;
     }
 }

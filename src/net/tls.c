@@ -1,5 +1,6 @@
 #include "net/tls.h"
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
@@ -45,6 +46,7 @@ struct tls {
     struct buf         *out;
     bool                starved;              /* it asked for bytes that are not there */
     bool                verified;             /* the peer showed a certificate  */
+    union address       address;              /* that it must be for; none if we know a name */
     int                 rc;
 };
 
@@ -267,12 +269,31 @@ static int give_bytes(void *ctx, const unsigned char *from, size_t n)
 
 /* ---- a session -------------------------------------------------------------------- */
 
-static int note_certificate(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
+static struct str bytes_of(const union address *a)
 {
-    (void)crt;
-    (void)depth;
-    (void)flags;
-    ((struct tls *)ctx)->verified = true;
+    return a->any.sa_family == AF_INET6
+               ? (struct str){ (const char *)&a->v6.sin6_addr, sizeof a->v6.sin6_addr }
+               : (struct str){ (const char *)&a->v4.sin_addr, sizeof a->v4.sin_addr };
+}
+
+static bool is_for(const mbedtls_x509_crt *crt, const union address *a)
+{
+    for (const mbedtls_x509_sequence *s = &crt->subject_alt_names; s; s = s->next)
+        if ((s->buf.tag & MBEDTLS_ASN1_TAG_VALUE_MASK) == MBEDTLS_X509_SAN_IP_ADDRESS &&
+            str_eq((struct str){ (const char *)s->buf.p, s->buf.len }, bytes_of(a)))
+            return true;
+    return false;
+}
+
+/* mbedTLS compares names; it would also say an address as if it were one (RFC 6066 forbids
+ * that), so it is not told of addresses, and they are compared here. */
+static int check_certificate(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
+{
+    struct tls *t = ctx;
+
+    t->verified = true;
+    if (depth == 0 && t->address.any.sa_family && !is_for(crt, &t->address))
+        *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
     return 0;
 }
 
@@ -280,16 +301,17 @@ struct tls *tls_new(struct tls_trust *trust, struct tls_memory *memory, struct s
 {
     struct tls *t = mem_new(sizeof *t);
     char       *name = mem_copy(host.p, host.n);
+    bool        is_address = address_read_host(host, &t->address);
 
     t->memory = memory;
     mbedtls_ssl_init(&t->ssl);
     t->rc = mbedtls_ssl_setup(&t->ssl, &trust->config);
     if (t->rc == 0)
-        t->rc = mbedtls_ssl_set_hostname(&t->ssl, name);
+        t->rc = mbedtls_ssl_set_hostname(&t->ssl, is_address ? NULL : name);
     if (t->rc == 0 && memory->is_full)
         mbedtls_ssl_set_session(&t->ssl, &memory->session);       /* refused: a full one */
     mbedtls_ssl_set_bio(&t->ssl, t, give_bytes, take_bytes, NULL);
-    mbedtls_ssl_set_verify(&t->ssl, note_certificate, t);
+    mbedtls_ssl_set_verify(&t->ssl, check_certificate, t);
     mem_free(name);
     return t;
 }

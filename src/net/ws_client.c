@@ -18,7 +18,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GOODBYE_MS = 2000, KEY_BYTES = 16, ACCEPT_BYTES = 20, TEXT_MAX = 64 };
+enum {
+    GOODBYE_MS = 2000,
+    KEY_BYTES = 16,
+    ACCEPT_BYTES = 20,
+    TEXT_MAX = 64,
+    PONGS_MAX_BYTES = 1 << 20,
+};
 
 enum ws_state { WS_REACHING, WS_ASKING, WS_TALKING, WS_CLOSING };
 
@@ -36,6 +42,7 @@ struct ws {
     wslay_event_context_ptr frames;
     struct str              in; /* of the read that is running    */
     size_t                  max_message_bytes;
+    size_t                  max_queued;       /* what we said, sealed, and some pongs */
     struct deadline         goodbye;
     struct note             leave; /* from the top of the stack      */
     bool                    paused;
@@ -192,6 +199,13 @@ static void broke_the_rules(struct ws *w)
     end(w, WS_GARBAGE, str_of(why));
 }
 
+/* Who only pings and never reads makes us keep a pong for each. */
+static void does_not_listen(struct ws *w)
+{
+    stream_reset(&w->stream);
+    end(w, WS_GARBAGE, STR("it pings and does not read"));
+}
+
 static void talking_got(struct ws *w, struct str bytes)
 {
     bool good;
@@ -200,10 +214,12 @@ static void talking_got(struct ws *w, struct str bytes)
     good = wslay_event_recv(w->frames) == 0 && wslay_event_send(w->frames) == 0;
     w->in = STR("");
     stream_flush(&w->stream);
-    if (w->user && wslay_event_get_close_received(w->frames))
+    if (w->user && !w->spoiled && wslay_event_get_close_received(w->frames))
         closed_by_peer(w);
     else if (w->user && (!good || wslay_event_get_close_sent(w->frames)))
         broke_the_rules(w);
+    else if (stream_queued(&w->stream) > w->max_queued)
+        does_not_listen(w);
     else if (w->user)
         w->ops->flush(w->user);
     else if (wslay_event_get_close_received(w->frames))
@@ -351,6 +367,7 @@ struct ws *ws_start(const struct ws_order *order)
     w->ops = order->ops;
     w->user = order->user;
     w->max_message_bytes = order->max_message_bytes;
+    w->max_queued = PONGS_MAX_BYTES;
     w->request = BUF(64 * 1024);
     w->goodbye.run = waited_for_goodbye;
     w->leave.run = hang_up_noted;
@@ -366,6 +383,7 @@ void ws_send(struct ws *w, struct str text)
 {
     struct wslay_event_msg m = { WSLAY_TEXT_FRAME, (const uint8_t *)text.p, text.n };
 
+    w->max_queued += text.n + text.n / 64;
     wslay_event_queue_msg(w->frames, &m);
     wslay_event_send(w->frames);
     stream_flush(&w->stream);

@@ -146,6 +146,7 @@ static void read_finish(struct source *s, struct str reason)
         return;
     s->finish = source_finish(reason, s->n_tools > 0);
     s->has_finish = true;
+    s->teller->progress = ANSWER_WHOLE;
 }
 
 static void finish(struct source *s)

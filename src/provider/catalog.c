@@ -15,17 +15,19 @@ static const struct provider_ops *const kinds[] = {
 
 /* ---- the way to a provider ----------------------------------------------------------- */
 
-/* http://[user:password@]host:port */
+/* http://[user:password@]host:port. Escapes are undone; where one is wrong there are none. */
 static bool read_proxy(struct str url, struct arena *a, struct way *w)
 {
     struct http_url proxy;
-    struct str      rest = str_from(url, STR("http://").n), user = { NULL, 0 };
+    struct str      rest = str_from(url, STR("http://").n), user = { NULL, 0 }, decoded;
     const char     *at = memrchr(rest.p, '@', rest.n);
     struct buf      plain = BUF(4096), code = BUF(8192);
 
     if (at) {
         user = (struct str){ rest.p, (size_t)(at - rest.p) };
         rest = str_from(rest, user.n + 1);
+        if (http_decode(user, a, &decoded))
+            user = decoded;
     }
     buf_lit(&plain, "http://");
     buf_add(&plain, rest);

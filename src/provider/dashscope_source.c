@@ -17,7 +17,7 @@
 #include "provider/retelling.h"
 #include "provider/tool_calls.h"
 #include "wire/sse_reader.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
@@ -250,27 +250,30 @@ static struct retelling *arguments_of(struct source *s, size_t call)
 }
 
 /* The first piece of a call is told even if it is empty: the calls are numbered by it. */
-static void read_call(struct source *s, const struct json *v)
+static void read_call(struct source *s, const struct json *v, struct tool_place place)
 {
     size_t            n_begun = s->calls.n;
+    struct buf        room = BUF(SOURCE_EVENT_MAX_BYTES);
     struct tool_piece piece;
     struct str        fresh;
 
-    if (!tool_calls_read(&s->calls, v, &piece))
+    if (!tool_calls_read(&s->calls, v, place, &piece))
         return;
-    if (!retelling_add(arguments_of(s, piece.index), tool_calls_arguments(v), &fresh))
+    if (!retelling_add(arguments_of(s, piece.index), tool_calls_arguments(v, &room), &fresh))
         teller_fail(s->teller, FAULT_GARBAGE, STR("the service changed a tool call"));
     else if (fresh.n || piece.id.n || piece.name.n || s->calls.n > n_begun)
         teller_tool(s->teller, &piece, fresh);
+    buf_release(&room);
 }
 
 static void read_calls(struct source *s, const struct json *calls)
 {
     struct json_walk   w = source_items(calls);
+    struct tool_place  place = { .alone = w.left == 1 };
     const struct json *v;
 
-    while ((v = json_walk_next(&w)))
-        read_call(s, v);
+    for (; (v = json_walk_next(&w)); place.at++)
+        read_call(s, v, place);
 }
 
 static void settle_calls(struct source *s)
@@ -310,6 +313,7 @@ static void read_finish(struct source *s, struct str reason)
     settle_calls(s);
     s->finish = source_finish(reason, s->calls.n > 0);
     s->has_finish = true;
+    s->teller->progress = ANSWER_WHOLE;
 }
 
 /* The first one counts; one that is too long is none. */
@@ -411,6 +415,8 @@ static void dashscope_end(struct source *s, bool cut)
         teller_fail(s->teller, FAULT_CUT, STR("the stream ended without a finish reason"));
         return;
     }
+    if (s->finish != FINISH_LENGTH)
+        tool_calls_fill(&s->calls, s->teller);
     tell_references(s);
     teller_finish(s->teller, s->finish);
 }

@@ -1,6 +1,6 @@
 #include "provider/echo_tokens.h"
 
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 enum { TOKEN_MAX = 32 };
 

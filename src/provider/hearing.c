@@ -2,11 +2,33 @@
 
 #include "base/clock.h"
 
+/* Behind the end marker only the end of the stream is missing. Mostly it comes at once, and then
+ * the connection is there for the next question. */
+enum { END_OF_STREAM_MS = 200 };
+
+static uint64_t patience_of(const struct hearing *h)
+{
+    const struct provider_settings *s = h->provider->settings;
+
+    if (h->teller.progress == ANSWER_DONE)
+        return END_OF_STREAM_MS * CLOCK_MS;
+    return h->teller.started ? s->idle_timeout : s->first_timeout;
+}
+
+static void have_patience(struct hearing *h)
+{
+    h->waits_for_end = h->teller.progress == ANSWER_DONE;
+    deadline_arm(&h->patience, clock_now() + patience_of(h));
+}
+
 static void out_of_patience(struct deadline *d)
 {
     struct hearing *h = LIST_OWNER(d, struct hearing, patience);
 
-    if (h->teller.started)
+    if (h->teller.progress != ANSWER_OPEN) {
+        h->kind->end(h->source, true);
+        hearing_over(h);
+    } else if (h->teller.started)
         hearing_fail(h, FAULT_WENT_QUIET, STR("nothing came any more"));
     else
         hearing_fail(h, FAULT_NO_FIRST_TOKEN, STR("nothing came"));
@@ -48,8 +70,8 @@ void hearing_fail(struct hearing *h, enum fault fault, struct str words)
  * events, but not the one for the first. */
 void hearing_flush(struct hearing *h)
 {
-    if (h->teller.started)
-        deadline_arm(&h->patience, clock_now() + h->provider->settings->idle_timeout);
+    if ((h->teller.started || h->teller.progress == ANSWER_DONE) && !h->waits_for_end)
+        have_patience(h);
     if (h->teller.ended)
         hearing_over(h);                      /* whatever else comes is not read */
     else
@@ -64,8 +86,5 @@ void hearing_pause(struct hearing *h)
 
 void hearing_resume(struct hearing *h)
 {
-    const struct provider_settings *s = h->provider->settings;
-
-    deadline_arm(&h->patience,
-                 clock_now() + (h->teller.started ? s->idle_timeout : s->first_timeout));
+    have_patience(h);
 }

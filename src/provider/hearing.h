@@ -18,6 +18,7 @@ struct hearing {
     struct teller            teller;
     struct outlet            out;             /* the turn's; the teller has ours */
     struct deadline          patience;        /* for the first event, then for the next bytes */
+    bool                     waits_for_end; /* of the stream; that of the answer was heard */
     void (*drop)(struct hearing *h);
 };
 

@@ -1,8 +1,8 @@
 /* openai_source.c - reads OpenAI's Chat Completions and what its imitators make of them.
  *
  * The finish reason comes before the usage and the [DONE], so the last word waits for the
- * latter; but once the reason has been seen, a stream that merely stops is whole. One
- * without a reason and without [DONE] was cut off.
+ * end of the stream; but once the reason has been seen, a stream that merely stops is
+ * whole. One without a reason and without [DONE] was cut off.
  */
 #include "provider/source.h"
 
@@ -54,12 +54,15 @@ static void read_content(struct source *s, const struct json *content)
 static void read_calls(struct source *s, const struct json *calls)
 {
     struct json_walk   w = source_items(calls);
+    struct tool_place  place = { .alone = w.left == 1 };
+    struct buf         room = BUF(SOURCE_EVENT_MAX_BYTES);
     struct tool_piece  piece;
     const struct json *v;
 
-    while ((v = json_walk_next(&w)))
-        if (tool_calls_read(&s->calls, v, &piece))
-            teller_tool(s->teller, &piece, tool_calls_arguments(v));
+    for (; (v = json_walk_next(&w)); place.at++)
+        if (tool_calls_read(&s->calls, v, place, &piece))
+            teller_tool(s->teller, &piece, tool_calls_arguments(v, &room));
+    buf_release(&room);
 }
 
 static void read_delta(struct source *s, const struct json *delta)
@@ -78,6 +81,7 @@ static void read_finish(struct source *s, struct str reason)
 {
     s->finish = source_finish(reason, s->calls.n > 0);
     s->has_finish = true;
+    s->teller->progress = ANSWER_WHOLE;
 }
 
 static void read_choice(struct source *s, const struct json *choice)
@@ -115,10 +119,17 @@ static void read_object(struct source *s, const struct json *v)
 }
 
 /* Providers that send no reason at all end with [DONE]. */
-static void finish(struct source *s)
+static void read_done(struct source *s)
 {
     if (!s->has_finish)
         read_finish(s, STR("stop"));
+    s->teller->progress = ANSWER_DONE;
+}
+
+static void finish(struct source *s)
+{
+    if (s->finish != FINISH_LENGTH)           /* else they may just not have come */
+        tool_calls_fill(&s->calls, s->teller);
     teller_finish(s->teller, s->finish);
 }
 
@@ -128,10 +139,10 @@ static void on_record(void *ctx, const struct sse_record *record)
     struct json_doc   *doc;
     const struct json *root;
 
-    if (s->teller->ended || record->data.n == 0)
+    if (s->teller->ended || s->teller->progress == ANSWER_DONE || record->data.n == 0)
         return;
     if (str_eq(str_trim(record->data), STR("[DONE]"))) {
-        finish(s);
+        read_done(s);
         return;
     }
     doc = s->ending ? source_read_rest(s->teller, record->data, s->has_finish)

@@ -1,7 +1,7 @@
 #include "provider/retelling.h"
 
 #include "base/half.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #include "provider/advice.h"
 #include "provider/hearing.h"
 #include "provider/spark_question.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

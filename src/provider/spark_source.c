@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 enum { LAST = 2, DAILY_LIMIT = 11201 };
 

@@ -2,7 +2,7 @@
 
 #include "base/buf.h"
 #include "base/half.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 enum {
     SECRET_MIN = 8,                           /* a shorter key is a word, like "none" */
@@ -153,6 +153,8 @@ void teller_fail(struct teller *t, enum fault fault, struct str words)
 
     if (t->ended)
         return;
+    if (t->judge)
+        t->judge(t, fault);
     add_without_secrets(t, words, &plain);
     put(t, (struct event){
                .type = EVENT_ERROR, .fault = fault, .text = buf_str(&plain), .advice = t->advice });

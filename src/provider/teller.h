@@ -17,9 +17,16 @@ struct teller {
     struct str    secrets[TELLER_SECRETS];    /* never to be repeated in words  */
     struct usage  usage;
     struct advice advice;
-    struct str    session;                    /* the source's, until START      */
-    bool          started, has_usage, ended;
-    uint16_t      half;                       /* waits for the other; 0: none   */
+    void (*judge)(struct teller *t, enum fault fault);     /* before ERROR; may advise; or NULL */
+    struct str session;                                /* the source's, until START      */
+    bool       started, has_usage, ended;
+    enum {
+        ANSWER_OPEN,
+        ANSWER_WHOLE,
+        ANSWER_DONE
+    } progress;    /* the source says: may it
+                                                 end here, has it ended */
+    uint16_t half; /* waits for the other; 0: none   */
     struct {
         enum event_type type;
         uint64_t        tool;

@@ -9,19 +9,20 @@
 #include "provider/keys.h"
 #include "wire/http_text.h"
 #include "wire/sse_reader.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 /* What the largest body that http.max_body_bytes allows can become. */
 static const size_t REQUEST_MAX_BYTES = (size_t)8 << 30;
 
-enum { WHOLE_MAX_BYTES = 16 << 20, ERROR_MAX_BYTES = 64 * 1024 };
+enum { WHOLE_MAX_BYTES = 16 << 20, ERROR_MAX_BYTES = 64 * 1024, ERROR_MAX_MS = 2000 };
 
 struct call {
     struct hearing              hearing;
     const struct upstream_kind *kind;
     struct provider_key        *key;
     struct http_fetch           fetch;
-    int                         status;
+    int                         status;       /* 0: there is no head yet        */
+    struct deadline             refusal_time; /* for the body of a refusal      */
     bool                        is_stream;
     struct buf                  body;         /* of an answer that is no stream */
 };
@@ -35,6 +36,7 @@ static void drop(struct hearing *h)
     else
         http_fetch_cancel(&c->fetch);
     hearing_release(h);
+    deadline_disarm(&c->refusal_time);
     buf_release(&c->body);
     mem_free(c);
 }
@@ -42,6 +44,16 @@ static void drop(struct hearing *h)
 static struct teller *teller_of(struct call *c)
 {
     return &c->hearing.teller;
+}
+
+/* With other keys at hand, what speaks against this one says nothing against asking again. It
+ * may be said with any status, even in the middle of a stream. */
+static void judge_key(struct teller *t, enum fault fault)
+{
+    struct call *c = LIST_OWNER(t, struct call, hearing.teller);
+
+    if (keys_judge(c->hearing.provider, c->key, fault, t->advice.after, clock_now()))
+        teller_advise(t, (struct advice){ .at_once = true });
 }
 
 /* ---- the answer ---------------------------------------------------------------------------- */
@@ -55,6 +67,8 @@ static void on_head(struct http_fetch *f, int status, const struct http_fields *
     teller_advise(teller_of(c), advice_of(status, fields));
     c->is_stream = status == 200 && !str_eq_nocase(type, STR("application/json"));
     c->body = BUF(status == 200 ? WHOLE_MAX_BYTES : ERROR_MAX_BYTES);
+    if (status != 200)
+        deadline_arm(&c->refusal_time, clock_now() + ERROR_MAX_MS * CLOCK_MS);
 }
 
 static void on_body(struct http_fetch *f, struct str bytes)
@@ -65,11 +79,6 @@ static void on_body(struct http_fetch *f, struct str bytes)
         c->kind->source->feed(c->hearing.source, bytes);
     else
         buf_add(&c->body, bytes);
-}
-
-static void on_flush(struct http_fetch *f)
-{
-    hearing_flush(&LIST_OWNER(f, struct call, fetch)->hearing);
 }
 
 /* What the body of a refusal says. */
@@ -118,20 +127,10 @@ static struct refusal refusal_of(int status, struct str body)
     return r;
 }
 
-/* With other keys at hand, what speaks against this one says nothing against asking again. */
-static void judge_key(struct call *c, enum fault fault)
-{
-    uint64_t after = teller_of(c)->advice.after;
-
-    if (keys_judge(c->hearing.provider, c->key, fault, after, clock_now()))
-        teller_advise(teller_of(c), (struct advice){ .at_once = true });
-}
-
 static void tell_refusal(struct call *c)
 {
     struct refusal r = refusal_of(c->status, buf_str(&c->body));
 
-    judge_key(c, r.fault);
     teller_fail(teller_of(c), r.fault, buf_str(&r.words));
     buf_release(&r.words);
 }
@@ -149,6 +148,36 @@ static void tell_answer(struct call *c)
     c->kind->source->end(c->hearing.source, false);
 }
 
+/* Of what is too large no more is read. */
+static void on_flush(struct http_fetch *f)
+{
+    struct call *c = LIST_OWNER(f, struct call, fetch);
+
+    if (c->body.over)
+        tell_answer(c);
+    hearing_flush(&c->hearing);
+}
+
+/* What the service wants to say is clear, even if it never ends. */
+static void refused_long_enough(struct deadline *d)
+{
+    struct call *c = LIST_OWNER(d, struct call, refusal_time);
+
+    tell_refusal(c);
+    hearing_over(&c->hearing);
+}
+
+static void tell_cut(struct call *c, struct str why)
+{
+    if (c->status && c->status != 200) {
+        tell_refusal(c);
+        return;
+    }
+    if (c->is_stream)
+        c->kind->source->end(c->hearing.source, true);
+    teller_fail(teller_of(c), FAULT_CUT, why.n ? why : STR("the connection was lost"));
+}
+
 static void on_end(struct http_fetch *f, enum http_fetch_end how, struct str why)
 {
     struct call *c = LIST_OWNER(f, struct call, fetch);
@@ -156,11 +185,7 @@ static void on_end(struct http_fetch *f, enum http_fetch_end how, struct str why
     switch (how) {
     case HTTP_FETCH_WHOLE:
     case HTTP_FETCH_CLOSED: tell_answer(c); break;
-    case HTTP_FETCH_CUT:
-        if (c->is_stream)
-            c->kind->source->end(c->hearing.source, true);
-        teller_fail(teller_of(c), FAULT_CUT, why.n ? why : STR("the connection was lost"));
-        break;
+    case HTTP_FETCH_CUT: tell_cut(c, why); break;
     case HTTP_FETCH_NO_CONNECTION: teller_fail(teller_of(c), FAULT_UNREACHABLE, why); break;
     case HTTP_FETCH_CROWDED:
         teller_fail(teller_of(c), FAULT_PROVIDER_BUSY, STR("too many calls wait for a connection"));
@@ -211,7 +236,9 @@ struct call *upstream_start(struct provider *p, const struct upstream_kind *kind
     c->kind = kind;
     c->key = keys_pick(p, clock_now());
     c->hearing.drop = drop;
+    c->refusal_time.run = refused_long_enough;
     hearing_begin(&c->hearing, p, kind->source, c->key->text, out);
+    c->hearing.teller.judge = judge_key;
     http_fetch_start(&c->fetch, &fetch_ops, &p->way, &limits,
                      write_request(p, c->key->text, kind, q, model));
     return c;
@@ -220,6 +247,7 @@ struct call *upstream_start(struct provider *p, const struct upstream_kind *kind
 void upstream_pause(struct call *c)
 {
     hearing_pause(&c->hearing);
+    deadline_disarm(&c->refusal_time);
     http_fetch_pause(&c->fetch);
 }
 

@@ -1,7 +1,7 @@
 #include "wire/http_text.h"
 
 #include "base/address.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

@@ -55,6 +55,7 @@ describe('a proxy that works', () => {
       provider('by-default-port', 'https://localhost/v1', { proxy: proxy.url, ca_file }),
       provider('nowhere', 'http://nobody.knows.this.invalid/v1', { proxy: proxy.url }),
       provider('let-in', `${secure.url}/v1`, { proxy: right, ca_file }),
+      provider('let-in-escaped', `${secure.url}/v1`, { proxy: right.replace('+canary@home', '%2Bcanary%40home'), ca_file }),
       provider('kept-out', `${secure.url}/v1`, { proxy: guarded.url.replace('//', '//jane:wrong-canary@'), ca_file }),
       provider('nameless', `${secure.url}/v1`, { proxy: guarded.url, ca_file }),
       provider('no-proxy', `${plain.url}/v1`, { proxy: closed.url }),
@@ -116,6 +117,7 @@ describe('a proxy that works', () => {
     await mustBe('whole', server, 'let-in');
     assert.equal(Buffer.from(guarded.seen.at(-1).authorization.split(' ')[1], 'base64').toString(), 'jane:s3cret+canary@home');
   });
+  test('credentials may be escaped, as in every URL', () => mustBe('whole', server, 'let-in-escaped'));
   for (const model of ['kept-out', 'nameless'])
     test(`407: ${model}`, async () => {
       const got = await mustBe('unreachable', server, model);

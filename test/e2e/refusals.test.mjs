@@ -2,6 +2,7 @@
 //
 // The provider is a bare server whose bytes stand in the rows, for each kind of provider.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { mustBe, provider, serve, turnLine } from './lib/provided.mjs';
@@ -29,7 +30,10 @@ before(async () => {
   server = await serve([
     ...['openai', 'anthropic', 'ollama', 'dashscope'].map((kind) => provider(kind, `http://${at}`, { ...more, kind })),
     provider('spark', `ws://${at}`, { ...more, kind: 'spark', app_id: 'app', api_secret: SECRET }),
-    provider('two-keys', `http://${at}`, { ...more, retries: 1, more_keys: ['sk-other-canary'] }),
+    provider('patient-spark', `ws://${at}/v1.1/chat`, { ...more, kind: 'spark', app_id: 'app', api_secret: SECRET, first_timeout: duration(5000) }),
+    provider('patient', `http://${at}`, { ...more, first_timeout: duration(15000) }),
+    // Each of its own, because a key that was refused rests.
+    ...['Arrearage', 'content_filter', 'invalid_api_key'].map((code) => provider(`two-keys-${code}`, `http://${at}`, { ...more, retries: 1, more_keys: ['sk-other-canary'] })),
   ]);
 });
 after(async () => {
@@ -107,14 +111,79 @@ describe('a refusal says more than its status', () => {
   });
 
   // What is wrong with a question says nothing against the key; what is wrong with an account does.
-  for (const [code, want, asked] of [['Arrearage', 'whole', 2], ['content_filter', 'filtered', 1]]) test(`two keys: ${code}`, { timeout: ms(20000) }, async () => {
+  for (const [status, code, want, asked] of [[400, 'Arrearage', 'whole', 2], [400, 'content_filter', 'filtered', 1],
+    [200, 'invalid_api_key', 'whole', 2]]) test(`two keys: ${status} ${code}`, { timeout: ms(20000) }, async () => {
     const keys = [];
     reply = (socket, head) => {
       keys.push(/bearer (.*)/i.exec(head)[1]);
-      socket.write(keys.length === 1 ? whole(400, openai(code)) : whole(200, { choices: [{ message: { content: 'yes' }, finish_reason: 'stop' }] }));
+      socket.write(keys.length === 1 ? whole(status, openai(code)) : whole(200, { choices: [{ message: { content: 'yes' }, finish_reason: 'stop' }] }));
     };
-    await mustBe(want, server, 'two-keys', { text: 'yes' });
+    await mustBe(want, server, `two-keys-${code}`, { text: 'yes' });
     assert.equal(keys.length, asked);
     assert.equal(new Set(keys).size, asked, 'the same key was asked again');
   });
+});
+
+describe('a refusal whose body does not end', () => {
+  const begin = (status, length = 1e9) => `HTTP/1.1 ${status} Odd\r\ncontent-type: text/plain\r\ncontent-length: ${length}\r\n\r\nwords`;
+  const rows = [
+    ['is lost', 401, 'service_denied', (socket) => socket.resetAndDestroy()],
+    ['ends too early', 429, 'service_busy', (socket) => socket.end()],
+    ['stalls', 429, 'service_busy', () => {}],
+    ['goes on for ever', 400, 'not_accepted', (socket) => {
+      const more = () => { while (!socket.destroyed && socket.write(Buffer.alloc(65536, 'x'))); };
+      socket.on('drain', more);
+      more();
+    }],
+  ];
+  for (const [name, status, want, then] of rows) test(name, { timeout: ms(20000) }, async () => {
+    reply = (socket) => socket.write(begin(status), () => setTimeout(then, 50, socket));
+    const from = server.lines.length;
+    await mustBe(want, server, 'patient');
+    assert.match((await turnLine(server, 'patient', from)).words, /^words/);
+  });
+});
+
+test('a whole answer without an end is refused early', { timeout: ms(20000) }, async () => {
+  let sent = 0;
+  reply = (socket) => {
+    socket.write('HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000000000\r\n\r\n{"choices":"');
+    const more = () => { while (!socket.destroyed && socket.write(Buffer.alloc(65536, 'x'))) sent += 65536; };
+    socket.on('drain', more);
+    more();
+  };
+  await mustBe('garbage', server, 'patient');
+  assert.ok(sent < 40 << 20, `${sent} bytes were read`);
+});
+
+const upgraded = (head) => {
+  const key = /sec-websocket-key: (.*)/i.exec(head)[1].trim();
+  const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+  return `HTTP/1.1 101 Odd\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: ${accept}\r\n\r\n`;
+};
+
+test('a binary message is garbage, though a goodbye came with it', { timeout: ms(20000) }, async () => {
+  reply = (socket, head) => {
+    if (head.startsWith('GET')) socket.write(Buffer.concat([Buffer.from(upgraded(head)), Buffer.from([0x82, 1, 0x78, 0x88, 2, 3, 0xe8])]));
+  };
+  const from = server.lines.length;
+  await mustBe('garbage', server, 'patient-spark');
+  assert.match((await turnLine(server, 'patient-spark', from)).words, /1003/);
+});
+
+test('a WebSocket that pings and does not read is cut', { timeout: ms(20000) }, async () => {
+  const pings = Buffer.alloc(127 * 500);
+  for (let at = 0; at < pings.length; at += 127) pings.set([0x89, 125], at);
+  let sent = 0;
+  reply = (socket, head) => {
+    socket.pause();
+    socket.write(upgraded(head));
+    const more = () => { while (!socket.destroyed && socket.write(pings)) sent += pings.length; };
+    socket.on('drain', more);
+    more();
+  };
+  const from = server.lines.length;
+  await mustBe('garbage', server, 'patient-spark');
+  assert.match((await turnLine(server, 'patient-spark', from)).words, /does not read/);
+  assert.ok(sent < 40 << 20, `${sent} bytes of pings were answered`);
 });

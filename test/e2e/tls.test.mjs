@@ -79,6 +79,21 @@ describe('versions and names', () => {
     assert.equal(q.headers.host, `localhost:${fake.port}`);
     assert.deepEqual(q.problems, []);
   });
+  // The fakes' certificates are for localhost and 127.0.0.1; an address is no name to be told (RFC 6066).
+  for (const [host, cert, want, told] of [['localhost', 'good', 'whole', 'localhost'], ['127.0.0.1', 'good', 'whole', null],
+    ['127.0.0.2', 'good', 'unreachable'], ['localhost', 'wrong-name', 'unreachable'], ['127.0.0.1', 'wrong-name', 'unreachable'],
+    ['127.0.0.1', 'wrong-ca', 'unreachable'], ['127.0.0.1', 'self-signed', 'unreachable']])
+    for (const version of ['1.2', '1.3']) test(`${version}, ${host}, a certificate that is ${cert}: ${want}`, patience, async (t) => {
+      const fake = await startProvider({ kind: 'openai', control: false, host: '0.0.0.0', tls: { cert, version } });
+      const server = await serve([provider('m', `https://${host}:${fake.port}/v1`, { ca_file: fake.caFile })]);
+      t.after(async () => { await server.stop(); await fake.stop(); });
+      fake.script({ faults: { close: 'header' } });
+      for (let i = 0; i < 2; i++) await mustBe(want, server, 'm');
+      if (want === 'whole') {
+        assert.equal(fake.requests()[0].tls.servername || null, told); // of a resumed one node does not always know it
+        assert.deepEqual(fake.requests().map((q) => q.tls.resumed), [false, true]);
+      } else assert.deepEqual(fake.requests(), [], 'a request went to a server that is not believed');
+    });
   test('a server without ALPN, and one without any of our protocols', async (t) => {
     const { server } = await pair(t, { tls: { ALPNProtocols: undefined } });
     await mustBe('whole', server, 'm');

@@ -142,6 +142,7 @@ table('silence', [
   { name: 'no head', faults: { at: 'head', then: 'stall' }, want: 'no_first_token', status: 504 },
   { name: 'a head and nothing more', faults: { at: 0, then: 'stall' }, want: 'no_first_token', status: 504 },
   { name: 'in the middle', faults: { at: 700, then: 'stall' }, want: 'went_quiet', status: 200 },
+  { name: 'behind the finish reason', answer: { end: false }, faults: { framing: 'no-last-chunk', at: 'end', then: 'stall' }, want: 'whole' },
   { name: 'behind the end marker', faults: { framing: 'no-last-chunk', at: 'end', then: 'stall' }, want: 'whole' },
 ]);
 

@@ -4,7 +4,7 @@
  * strict JSON, and what it refuses beyond that is refused for one of its own reasons. */
 #include "base/json.h"
 #include "base/mem.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include "script.h"
 

@@ -4,7 +4,7 @@
 #include "api/openai_question.h"
 #include "base/mem.h"
 #include "provider/echo_tokens.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include "script.h"
 

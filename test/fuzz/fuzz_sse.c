@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "wire/sse.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include "events.h"
 #include "script.h"

@@ -12,7 +12,7 @@
 #include "net/loop.h"
 #include "script.h"
 #include "wire/base64.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include <mbedtls/sha1.h>
 #include <string.h>

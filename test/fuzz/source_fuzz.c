@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "script.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

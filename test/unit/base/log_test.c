@@ -133,7 +133,13 @@ TEST(what_is_not_plain_is_quoted_and_escaped)
         { STR_INIT("a\0b"), "\"a\\u0000b\"" },
         { STR_INIT("\x1b[31m"), "\"\\u001b[31m\"" },
         { STR_INIT("\x7f"), "\"\\u007f\"" },
-        { STR_INIT("\xc3\xa9\x9b"), "\"\\u00c3\\u00a9\\u009b\"" },
+        { STR_INIT("\xc3\xa9\x9b"), "\"\xc3\xa9\\u009b\"" },
+        { STR_INIT("\xe4\xbd\xa0 \xf0\x9f\x98\x80"), "\"\xe4\xbd\xa0 \xf0\x9f\x98\x80\"" },
+        { STR_INIT("\xc2\x85"), "\"\\u00c2\\u0085\"" },
+        { STR_INIT("\xe2\x80\xa8"), "\"\\u00e2\\u0080\\u00a8\"" },
+        { STR_INIT("\xe2\x80\xae"), "\"\\u00e2\\u0080\\u00ae\"" },
+        { STR_INIT("\xe2\x81\xa7"), "\"\\u00e2\\u0081\\u00a7\"" },
+        { STR_INIT("\xe2\x80\xa6"), "\"\xe2\x80\xa6\"" },
     };
 
     for (size_t i = 0; i < COUNT(rows); i++) {

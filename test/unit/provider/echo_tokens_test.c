@@ -1,7 +1,7 @@
 #include "check.h"
 
 #include "provider/echo_tokens.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #define A10 "aaaaaaaaaa"
 #define B10 "          "

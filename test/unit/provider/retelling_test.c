@@ -1,7 +1,7 @@
 #include "check.h"
 
 #include "provider/retelling.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 enum { ROUNDS = 20000, PIECES_MAX = 12 };
 

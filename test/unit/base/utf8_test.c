@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 /* By arithmetic instead of a table: put the bits together, then ask whether the number
  * may be written with that many bytes. */
