@@ -296,7 +296,7 @@ TEST(a_token_that_does_not_fit_is_not_written)
     jwt_sign(secret_key, &c, &small);
     assert_true(small.over && small.n == 0);
     memset(name, 'n', sizeof name);
-    for (size_t n = 6000; n < 6100; n++) {
+    for (size_t n = 6000; n <= sizeof name; n++) {
         buf_clear(&large);
         large.over = false;
         c.subject = (struct str){ name, n };
@@ -328,185 +328,155 @@ TEST(signatures_of_the_wrong_sort_are_bad)
     check_verdict(judge_with(p256_key, hs256_with_p256_pem), JWT_ALGORITHM, "P-256 only");
 }
 
-/* What ECDSA must not take: numbers that are zero, or not below the order of the curve. */
-TEST(numbers_outside_the_curve_are_no_signature)
-{
-    static const unsigned char order[32] = {
-        0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff,
-        0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17,
-        0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
-    };
-    unsigned char numbers[4][32] = { { 0 }, { 0 }, { 0 }, { 0 } };
-    unsigned char signature[64];
-    struct buf    token = BUF(1000);
-
-    memset(numbers[1], 0xff, 32);
-    memcpy(numbers[2], order, 32);
-    numbers[3][31] = 1;
-    for (size_t i = 0; i < 16; i++) {
-        memcpy(signature, numbers[i / 4], 32);
-        memcpy(signature + 32, numbers[i % 4], 32);
-        buf_clear(&token);
-        base64url_encode(STR("{\"alg\":\"ES256\"}"), &token);
-        buf_lit(&token, ".");
-        base64url_encode(CLAIMS, &token);
-        buf_lit(&token, ".");
-        base64url_encode((struct str){ (char *)signature, 64 }, &token);
-        check_verdict(judge(buf_str(&token)), JWT_SIGNATURE, "pair %zu", i);
-    }
-    buf_release(&token);
-}
-
 /* All of them carry a signature that is right for the secret. */
+static const struct {
+    const char      *head;
+    enum jwt_verdict want;
+} heads[] = {
+    { "{\"alg\":\"HS256\"}", JWT_GOOD },
+    { " {\n\"typ\" : \"JWT\", \"alg\" : \"HS256\" } ", JWT_GOOD },
+    { "{\"\\u0061lg\":\"HS\\u003256\"}", JWT_GOOD },
+    { "{\"alg\":\"HS256\",\"typ\":\"jwt\"}", JWT_GOOD },
+    { "{\"alg\":\"HS256\",\"typ\":\"at+JWT\"}", JWT_GOOD },
+    { "{\"alg\":\"HS256\",\"typ\":\"application/at+jwt\"}", JWT_GOOD },
+    { "{\"alg\":\"HS256\",\"typ\":null,\"kid\":null}", JWT_GOOD },
+    { "{\"alg\":\"HS256\",\"jku\":\"http://127.0.0.1:1/k\",\"x5u\":\"http://127.0.0.1:1/\"}",
+      JWT_GOOD },
+    { "{\"alg\":\"HS256\",\"jwk\":{\"kty\":\"oct\",\"k\":\"AAAA\"},\"x5c\":[\"AAAA\"]}", JWT_GOOD },
+
+    { "{\"alg\":\"none\"}", JWT_ALGORITHM },
+    { "{\"alg\":\"None\"}", JWT_ALGORITHM },
+    { "{\"alg\":\"NONE\"}", JWT_ALGORITHM },
+    { "{\"alg\":\"nOnE\"}", JWT_ALGORITHM },
+    { "{\"alg\":\"\"}", JWT_ALGORITHM },
+    { "{\"alg\":null}", JWT_ALGORITHM },
+    { "{\"alg\":[\"HS256\"]}", JWT_ALGORITHM },
+    { "{\"alg\":{\"HS256\":1}}", JWT_ALGORITHM },
+    { "{\"alg\":0}", JWT_ALGORITHM },
+    { "{\"alg\":true}", JWT_ALGORITHM },
+    { "{\"alg\":\"hs256\"}", JWT_ALGORITHM },
+    { "{\"alg\":\"HS256 \"}", JWT_ALGORITHM },
+    { "{\"alg\":\"HS25\"}", JWT_ALGORITHM },
+    { "{\"alg\":\"HS384\"}", JWT_ALGORITHM },
+    { "{\"alg\":\"HS512\"}", JWT_ALGORITHM },
+    { "{\"alg\":\"RS256\"}", JWT_ALGORITHM },
+    { "{\"alg\":\"ES256\"}", JWT_ALGORITHM },
+    { "{\"alg\":\"PS256\"}", JWT_ALGORITHM },
+    { "{\"Alg\":\"HS256\"}", JWT_ALGORITHM },
+    { "{\"typ\":\"JWT\"}", JWT_ALGORITHM },
+    { "{}", JWT_ALGORITHM },
+
+    { "{\"alg\":\"HS256\",\"alg\":\"none\"}", JWT_MALFORMED },
+    { "{\"alg\":\"none\",\"alg\":\"HS256\"}", JWT_MALFORMED },
+    { "{\"alg\":\"HS256\",\"\\u0061lg\":\"HS256\"}", JWT_MALFORMED },
+    { "{\"alg\":\"HS256\",\"kid\":\"a\",\"kid\":\"b\"}", JWT_MALFORMED },
+    { "{\"alg\":\"HS256\",\"kid\":7}", JWT_MALFORMED },
+    { "{\"alg\":\"HS256\",\"kid\":[\"a\"]}", JWT_MALFORMED },
+    { "{\"alg\":\"HS256\",\"kid\":\"a\\u0000b\"}", JWT_MALFORMED },
+    { "{\"alg\":\"HS256\",\"typ\":1}", JWT_MALFORMED },
+    { "[{\"alg\":\"HS256\"}]", JWT_MALFORMED },
+    { "\"HS256\"", JWT_MALFORMED },
+    { "null", JWT_MALFORMED },
+    { "", JWT_MALFORMED },
+    { "{\"alg\":\"HS256\"}{}", JWT_MALFORMED },
+    { "{\"alg\":\"HS256\",}", JWT_MALFORMED },
+    { "{'alg':'HS256'}", JWT_MALFORMED },
+    { "{\"alg\":\"HS256\",\"x\":\"\xff\"}", JWT_MALFORMED },
+    { "\xef\xbb\xbf{\"alg\":\"HS256\"}", JWT_MALFORMED },
+
+    { "{\"alg\":\"HS256\",\"crit\":[\"exp\"]}", JWT_DEMANDING },
+    { "{\"alg\":\"HS256\",\"crit\":[\"x\"],\"x\":1}", JWT_DEMANDING },
+    { "{\"alg\":\"HS256\",\"crit\":[]}", JWT_DEMANDING },
+    { "{\"alg\":\"HS256\",\"crit\":null}", JWT_DEMANDING },
+    { "{\"alg\":\"HS256\",\"crit\":[\"b64\"],\"b64\":false}", JWT_DEMANDING },
+    { "{\"alg\":\"HS256\",\"b64\":false}", JWT_DEMANDING },
+    { "{\"alg\":\"HS256\",\"b64\":true}", JWT_DEMANDING },
+
+    { "{\"alg\":\"HS256\",\"typ\":\"JOSE\"}", JWT_WRONG_KIND },
+    { "{\"alg\":\"HS256\",\"typ\":\"logout+jwt\"}", JWT_WRONG_KIND },
+    { "{\"alg\":\"HS256\",\"typ\":\"dpop+jwt\"}", JWT_WRONG_KIND },
+    { "{\"alg\":\"HS256\",\"typ\":\"application/\"}", JWT_WRONG_KIND },
+};
+
 TEST(what_a_header_may_say)
 {
-    static const struct {
-        const char      *head;
-        enum jwt_verdict want;
-    } rows[] = {
-        { "{\"alg\":\"HS256\"}", JWT_GOOD },
-        { " {\n\"typ\" : \"JWT\", \"alg\" : \"HS256\" } ", JWT_GOOD },
-        { "{\"\\u0061lg\":\"HS\\u003256\"}", JWT_GOOD },
-        { "{\"alg\":\"HS256\",\"typ\":\"jwt\"}", JWT_GOOD },
-        { "{\"alg\":\"HS256\",\"typ\":\"at+JWT\"}", JWT_GOOD },
-        { "{\"alg\":\"HS256\",\"typ\":\"application/at+jwt\"}", JWT_GOOD },
-        { "{\"alg\":\"HS256\",\"typ\":null,\"kid\":null}", JWT_GOOD },
-        { "{\"alg\":\"HS256\",\"jku\":\"http://127.0.0.1:1/k\",\"x5u\":\"http://127.0.0.1:1/\"}",
-          JWT_GOOD },
-        { "{\"alg\":\"HS256\",\"jwk\":{\"kty\":\"oct\",\"k\":\"AAAA\"},\"x5c\":[\"AAAA\"]}",
-          JWT_GOOD },
-
-        { "{\"alg\":\"none\"}", JWT_ALGORITHM },
-        { "{\"alg\":\"None\"}", JWT_ALGORITHM },
-        { "{\"alg\":\"NONE\"}", JWT_ALGORITHM },
-        { "{\"alg\":\"nOnE\"}", JWT_ALGORITHM },
-        { "{\"alg\":\"\"}", JWT_ALGORITHM },
-        { "{\"alg\":null}", JWT_ALGORITHM },
-        { "{\"alg\":[\"HS256\"]}", JWT_ALGORITHM },
-        { "{\"alg\":{\"HS256\":1}}", JWT_ALGORITHM },
-        { "{\"alg\":0}", JWT_ALGORITHM },
-        { "{\"alg\":true}", JWT_ALGORITHM },
-        { "{\"alg\":\"hs256\"}", JWT_ALGORITHM },
-        { "{\"alg\":\"HS256 \"}", JWT_ALGORITHM },
-        { "{\"alg\":\"HS25\"}", JWT_ALGORITHM },
-        { "{\"alg\":\"HS384\"}", JWT_ALGORITHM },
-        { "{\"alg\":\"HS512\"}", JWT_ALGORITHM },
-        { "{\"alg\":\"RS256\"}", JWT_ALGORITHM },
-        { "{\"alg\":\"ES256\"}", JWT_ALGORITHM },
-        { "{\"alg\":\"PS256\"}", JWT_ALGORITHM },
-        { "{\"Alg\":\"HS256\"}", JWT_ALGORITHM },
-        { "{\"typ\":\"JWT\"}", JWT_ALGORITHM },
-        { "{}", JWT_ALGORITHM },
-
-        { "{\"alg\":\"HS256\",\"alg\":\"none\"}", JWT_MALFORMED },
-        { "{\"alg\":\"none\",\"alg\":\"HS256\"}", JWT_MALFORMED },
-        { "{\"alg\":\"HS256\",\"\\u0061lg\":\"HS256\"}", JWT_MALFORMED },
-        { "{\"alg\":\"HS256\",\"kid\":\"a\",\"kid\":\"b\"}", JWT_MALFORMED },
-        { "{\"alg\":\"HS256\",\"kid\":7}", JWT_MALFORMED },
-        { "{\"alg\":\"HS256\",\"kid\":[\"a\"]}", JWT_MALFORMED },
-        { "{\"alg\":\"HS256\",\"kid\":\"a\\u0000b\"}", JWT_MALFORMED },
-        { "{\"alg\":\"HS256\",\"typ\":1}", JWT_MALFORMED },
-        { "[{\"alg\":\"HS256\"}]", JWT_MALFORMED },
-        { "\"HS256\"", JWT_MALFORMED },
-        { "null", JWT_MALFORMED },
-        { "", JWT_MALFORMED },
-        { "{\"alg\":\"HS256\"}{}", JWT_MALFORMED },
-        { "{\"alg\":\"HS256\",}", JWT_MALFORMED },
-        { "{'alg':'HS256'}", JWT_MALFORMED },
-        { "{\"alg\":\"HS256\",\"x\":\"\xff\"}", JWT_MALFORMED },
-        { "\xef\xbb\xbf{\"alg\":\"HS256\"}", JWT_MALFORMED },
-
-        { "{\"alg\":\"HS256\",\"crit\":[\"exp\"]}", JWT_DEMANDING },
-        { "{\"alg\":\"HS256\",\"crit\":[\"x\"],\"x\":1}", JWT_DEMANDING },
-        { "{\"alg\":\"HS256\",\"crit\":[]}", JWT_DEMANDING },
-        { "{\"alg\":\"HS256\",\"crit\":null}", JWT_DEMANDING },
-        { "{\"alg\":\"HS256\",\"crit\":[\"b64\"],\"b64\":false}", JWT_DEMANDING },
-        { "{\"alg\":\"HS256\",\"b64\":false}", JWT_DEMANDING },
-        { "{\"alg\":\"HS256\",\"b64\":true}", JWT_DEMANDING },
-
-        { "{\"alg\":\"HS256\",\"typ\":\"JOSE\"}", JWT_WRONG_KIND },
-        { "{\"alg\":\"HS256\",\"typ\":\"logout+jwt\"}", JWT_WRONG_KIND },
-        { "{\"alg\":\"HS256\",\"typ\":\"dpop+jwt\"}", JWT_WRONG_KIND },
-        { "{\"alg\":\"HS256\",\"typ\":\"application/\"}", JWT_WRONG_KIND },
-    };
-
-    for (size_t i = 0; i < COUNT(rows); i++)
-        check_verdict(judge_parts(plain_rules(), str_of(rows[i].head), CLAIMS), rows[i].want, "%s",
-                      rows[i].head);
+    for (size_t i = 0; i < COUNT(heads); i++)
+        check_verdict(judge_parts(plain_rules(), str_of(heads[i].head), CLAIMS), heads[i].want,
+                      "%s", heads[i].head);
 }
+
+static const struct {
+    const char      *claims;
+    enum jwt_verdict want;
+} claims_rows[] = {
+    { "{\"sub\":\"a\",\"exp\":2000000000}", JWT_GOOD },
+    { "{\"sub\":\"a\",\"exp\":2e9}", JWT_GOOD },
+    { "{\"sub\":\"a\",\"exp\":1800000000.25}", JWT_GOOD },
+    { "{\"sub\":\"a\",\"exp\":253402300799}", JWT_GOOD },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"nbf\":1800000000,\"iat\":1800000000}", JWT_GOOD },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"nbf\":null,\"iat\":0}", JWT_GOOD },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"aud\":[],\"iss\":\"\"}", JWT_GOOD },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"tenant\":null}", JWT_GOOD },
+
+    { "{\"sub\":\"a\"}", JWT_NO_EXPIRY },
+    { "{\"sub\":\"a\",\"exp\":null}", JWT_NO_EXPIRY },
+    { "{\"sub\":\"a\",\"EXP\":2000000000}", JWT_NO_EXPIRY },
+    { "{}", JWT_NO_EXPIRY },
+    { "{\"sub\":\"a\",\"exp\":0}", JWT_EXPIRED },
+    { "{\"sub\":\"a\",\"exp\":-0}", JWT_EXPIRED },
+    { "{\"sub\":\"a\",\"exp\":1800000000}", JWT_EXPIRED },
+    { "{\"sub\":\"a\",\"exp\":1799999999.999}", JWT_EXPIRED },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"nbf\":1800000001}", JWT_TOO_EARLY },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"nbf\":1800000000.5}", JWT_TOO_EARLY },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"iat\":1800000001}", JWT_TOO_EARLY },
+
+    { "{\"sub\":\"a\",\"exp\":\"2000000000\"}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":true}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":[2000000000]}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":-1}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":-2000000000}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":253402300800}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":2000000000000}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":9223372036854775808}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":18446744073709551616}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":1e300}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"nbf\":\"0\"}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"nbf\":-1}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"iat\":{}}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"iat\":1e18}", JWT_ODD_CLAIM },
+    { "{\"sub\":1,\"exp\":2000000000}", JWT_ODD_CLAIM },
+    { "{\"sub\":[\"a\"],\"exp\":2000000000}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"iss\":1}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"aud\":1}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"aud\":{}}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"aud\":[\"a\",1]}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"tenant\":7}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"tenant\":[\"a\"]}", JWT_ODD_CLAIM },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"tenant\":false}", JWT_ODD_CLAIM },
+
+    { "{\"exp\":2000000000}", JWT_NO_SUBJECT },
+    { "{\"sub\":\"\",\"exp\":2000000000}", JWT_NO_SUBJECT },
+    { "{\"sub\":null,\"exp\":2000000000}", JWT_NO_SUBJECT },
+
+    { "{\"sub\":\"a\",\"sub\":\"b\",\"exp\":2000000000}", JWT_MALFORMED },
+    { "{\"sub\":\"a\",\"exp\":1,\"exp\":2000000000}", JWT_MALFORMED },
+    { "{\"sub\":\"a\",\"exp\":2000000000,\"x\":{\"y\":1,\"y\":1}}", JWT_MALFORMED },
+    { "{\"sub\":\"a\\u0000b\",\"exp\":2000000000}", JWT_MALFORMED },
+    { "{\"sub\":\"\\ud800\",\"exp\":2000000000}", JWT_MALFORMED },
+    { "{\"sub\":\"\xc3\",\"exp\":2000000000}", JWT_MALFORMED },
+    { "{\"sub\":\"a\",\"exp\":NaN}", JWT_MALFORMED },
+    { "{\"sub\":\"a\",\"exp\":1e999}", JWT_MALFORMED },
+    { "{\"sub\":\"a\",\"exp\":02000000000}", JWT_MALFORMED },
+    { "[\"sub\",\"a\",\"exp\",2000000000]", JWT_MALFORMED },
+    { "2000000000", JWT_MALFORMED },
+    { "", JWT_MALFORMED },
+};
 
 TEST(what_claims_may_say)
 {
-    static const struct {
-        const char      *claims;
-        enum jwt_verdict want;
-    } rows[] = {
-        { "{\"sub\":\"a\",\"exp\":2000000000}", JWT_GOOD },
-        { "{\"sub\":\"a\",\"exp\":2e9}", JWT_GOOD },
-        { "{\"sub\":\"a\",\"exp\":1800000000.25}", JWT_GOOD },
-        { "{\"sub\":\"a\",\"exp\":253402300799}", JWT_GOOD },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"nbf\":1800000000,\"iat\":1800000000}", JWT_GOOD },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"nbf\":null,\"iat\":0}", JWT_GOOD },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"aud\":[],\"iss\":\"\"}", JWT_GOOD },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"tenant\":null}", JWT_GOOD },
-
-        { "{\"sub\":\"a\"}", JWT_NO_EXPIRY },
-        { "{\"sub\":\"a\",\"exp\":null}", JWT_NO_EXPIRY },
-        { "{\"sub\":\"a\",\"EXP\":2000000000}", JWT_NO_EXPIRY },
-        { "{}", JWT_NO_EXPIRY },
-        { "{\"sub\":\"a\",\"exp\":0}", JWT_EXPIRED },
-        { "{\"sub\":\"a\",\"exp\":-0}", JWT_EXPIRED },
-        { "{\"sub\":\"a\",\"exp\":1800000000}", JWT_EXPIRED },
-        { "{\"sub\":\"a\",\"exp\":1799999999.999}", JWT_EXPIRED },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"nbf\":1800000001}", JWT_TOO_EARLY },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"nbf\":1800000000.5}", JWT_TOO_EARLY },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"iat\":1800000001}", JWT_TOO_EARLY },
-
-        { "{\"sub\":\"a\",\"exp\":\"2000000000\"}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":true}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":[2000000000]}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":-1}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":-2000000000}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":253402300800}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":2000000000000}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":9223372036854775808}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":18446744073709551616}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":1e300}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"nbf\":\"0\"}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"nbf\":-1}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"iat\":{}}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"iat\":1e18}", JWT_ODD_CLAIM },
-        { "{\"sub\":1,\"exp\":2000000000}", JWT_ODD_CLAIM },
-        { "{\"sub\":[\"a\"],\"exp\":2000000000}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"iss\":1}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"aud\":1}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"aud\":{}}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"aud\":[\"a\",1]}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"tenant\":7}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"tenant\":[\"a\"]}", JWT_ODD_CLAIM },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"tenant\":false}", JWT_ODD_CLAIM },
-
-        { "{\"exp\":2000000000}", JWT_NO_SUBJECT },
-        { "{\"sub\":\"\",\"exp\":2000000000}", JWT_NO_SUBJECT },
-        { "{\"sub\":null,\"exp\":2000000000}", JWT_NO_SUBJECT },
-
-        { "{\"sub\":\"a\",\"sub\":\"b\",\"exp\":2000000000}", JWT_MALFORMED },
-        { "{\"sub\":\"a\",\"exp\":1,\"exp\":2000000000}", JWT_MALFORMED },
-        { "{\"sub\":\"a\",\"exp\":2000000000,\"x\":{\"y\":1,\"y\":1}}", JWT_MALFORMED },
-        { "{\"sub\":\"a\\u0000b\",\"exp\":2000000000}", JWT_MALFORMED },
-        { "{\"sub\":\"\\ud800\",\"exp\":2000000000}", JWT_MALFORMED },
-        { "{\"sub\":\"\xc3\",\"exp\":2000000000}", JWT_MALFORMED },
-        { "{\"sub\":\"a\",\"exp\":NaN}", JWT_MALFORMED },
-        { "{\"sub\":\"a\",\"exp\":1e999}", JWT_MALFORMED },
-        { "{\"sub\":\"a\",\"exp\":02000000000}", JWT_MALFORMED },
-        { "[\"sub\",\"a\",\"exp\",2000000000]", JWT_MALFORMED },
-        { "2000000000", JWT_MALFORMED },
-        { "", JWT_MALFORMED },
-    };
-
-    for (size_t i = 0; i < COUNT(rows); i++)
-        check_verdict(judge_parts(plain_rules(), HEAD, str_of(rows[i].claims)), rows[i].want, "%s",
-                      rows[i].claims);
+    for (size_t i = 0; i < COUNT(claims_rows); i++)
+        check_verdict(judge_parts(plain_rules(), HEAD, str_of(claims_rows[i].claims)),
+                      claims_rows[i].want, "%s", claims_rows[i].claims);
 }
 
 TEST(the_leeway_moves_every_limit_and_no_further)
@@ -632,85 +602,6 @@ TEST(without_keys_nothing_is_good)
         check_verdict(judge_by(&rules, str_of(vectors[i].token), now), JWT_ALGORITHM, "%zu", i);
 }
 
-TEST(a_key_that_does_not_fit_is_refused_and_told_why)
-{
-    static const char private[] = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-    static const char garbage[] = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
-    static const struct {
-        enum jwt_alg alg;
-        const char  *material, *part_of_why;
-    } rows[] = {
-        { JWT_HS256, "", "at least 32 bytes" },
-        { JWT_HS256, "only thirty-one bytes, to be it", "at least 32 bytes" },
-        { JWT_HS256, rsa_pem, "others may know" },
-        { JWT_HS256, rsa_pkcs1_pem, "others may know" },
-        { JWT_HS256, p256_pem, "others may know" },
-        { JWT_HS256, certificate_pem, "others may know" },
-        { JWT_HS256, private, "others may know" },
-        { JWT_RS256, "", "no public key in PEM" },
-        { JWT_RS256, vector_secret, "no public key in PEM" },
-        { JWT_RS256, garbage, "cannot be read" },
-        { JWT_RS256, private, "private" },
-        { JWT_RS256, certificate_pem, "certificate" },
-        { JWT_RS256, p256_pem, "no RSA key" },
-        { JWT_RS256, rsa_1024_pem, "2048" },
-        { JWT_RS256, rsa_2040_pem, "2048" },
-        { JWT_ES256, "", "no public key in PEM" },
-        { JWT_ES256, vector_secret, "no public key in PEM" },
-        { JWT_ES256, garbage, "cannot be read" },
-        { JWT_ES256, private, "private" },
-        { JWT_ES256, certificate_pem, "certificate" },
-        { JWT_ES256, rsa_pem, "P-256" },
-        { JWT_ES256, p384_pem, "P-256" },
-        { JWT_ES256, k256_pem, "P-256" },
-        { JWT_ES256, ed25519_pem, "cannot be read" },
-    };
-
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        size_t          before = mem_live_bytes();
-        const char     *why = NULL;
-        struct jwt_key *k = jwt_key_new(rows[i].alg, STR("name"), str_of(rows[i].material), &why);
-
-        check_that(!k && why, "row %zu was taken", i);
-        check_that(strstr(why, rows[i].part_of_why), "row %zu: %s", i, why);
-        assert_int_equal(mem_live_bytes(), before);
-    }
-}
-
-TEST(a_key_that_fits_is_taken_in_either_dress)
-{
-    struct jwt_key *k = make_key(JWT_RS256, "r", rsa_pkcs1_pem);
-    size_t          n = 0;
-
-    for (size_t i = 0; i < COUNT(vectors); i++)
-        if (vectors[i].alg == JWT_RS256)
-            n += judge_with(k, vectors[i].token) == JWT_GOOD;
-    assert_int_equal(n, 10);
-    check_str(jwt_key_name(k), "r");
-    jwt_key_free(k);
-    jwt_key_free(make_key(JWT_HS256, "", "two and thirty bytes, not fewer!"));
-}
-
-/* Every beginning of a good PEM, and every single change of one, is taken or refused. */
-TEST(any_damage_to_a_pem_is_survived)
-{
-    const char *const pems[] = { rsa_pem, p256_pem, rsa_pkcs1_pem };
-    const char       *why;
-
-    for (size_t i = 0; i < COUNT(pems); i++)
-        for (size_t n = 0; n < strlen(pems[i]); n++) {
-            char           *copy = mem_copy(pems[i], strlen(pems[i]));
-            enum jwt_alg    alg = i == 1 ? JWT_ES256 : JWT_RS256;
-            struct jwt_key *k = jwt_key_new(alg, STR(""), (struct str){ copy, n }, &why);
-
-            check_that(!k || n + 1 >= strlen(pems[i]), "%zu bytes of %zu", n, i);
-            jwt_key_free(k);
-            copy[n] ^= 1;
-            jwt_key_free(jwt_key_new(alg, STR(""), str_of(copy), &why));
-            mem_free(copy);
-        }
-}
-
 /* ---- shape and damage ------------------------------------------------------ */
 
 TEST(a_token_has_three_parts_and_nothing_around_them)
@@ -821,16 +712,12 @@ int main(void)
         cmocka_unit_test(a_signed_token_has_the_name_of_its_key_and_the_claim_of_its_tenant),
         cmocka_unit_test(a_token_that_does_not_fit_is_not_written),
         cmocka_unit_test(signatures_of_the_wrong_sort_are_bad),
-        cmocka_unit_test(numbers_outside_the_curve_are_no_signature),
         cmocka_unit_test(what_a_header_may_say),
         cmocka_unit_test(what_claims_may_say),
         cmocka_unit_test(the_leeway_moves_every_limit_and_no_further),
         cmocka_unit_test(issuer_and_audience_are_ours_to_the_letter),
         cmocka_unit_test(a_token_that_names_a_key_is_of_that_key),
         cmocka_unit_test(without_keys_nothing_is_good),
-        cmocka_unit_test(a_key_that_does_not_fit_is_refused_and_told_why),
-        cmocka_unit_test(a_key_that_fits_is_taken_in_either_dress),
-        cmocka_unit_test(any_damage_to_a_pem_is_survived),
         cmocka_unit_test(a_token_has_three_parts_and_nothing_around_them),
         cmocka_unit_test(no_piece_of_a_good_token_is_good),
         cmocka_unit_test(no_byte_of_a_good_token_may_change),
