@@ -329,7 +329,11 @@ cmd_remove() {
     local dir=$1 short=''
     [[ $dir == /* ]] || dir=$PWD/$dir
     [[ -d $dir ]] || { rm -f "$dir" && return; }
-    cmd_stop "$dir" immediate
+    ! rmdir "$dir" 2>/dev/null || return 0    # it was never started
+    visit_place "$dir"
+    # What was killed left shared memory behind, which only its like knows to clear away.
+    [[ ! -e data/postmaster.pid ]] || runs || { bury && launch 2>/dev/null; } || true
+    ! runs || quietly "$bin/pg_ctl" -D data -s -w -t 120 -m immediate stop
     [[ ! -f socket-dir ]] || short=$(<socket-dir)
     [[ ! -f $short/of || $(<"$short/of") != "$place" ]] || rm -rf "$short"
     cd /
