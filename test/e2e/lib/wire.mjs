@@ -117,7 +117,7 @@ class Connection {
       for await (const chunk of from.iterator({ destroyOnReturn: false })) {
         if (this.wire.plan.delay) await sleep(this.wire.plan.delay);
         await this.#gate(way);
-        await this.#write(to, this.#cut(way, way === 'up' ? this.#up(chunk) : this.#down(chunk)));
+        await this.#write(to, this.#cut(way, this.#look(way, chunk)));
         if (this.left[way] === 0) { await sleep(1); this.finish(this.left.how); } // a reset would overtake the last bytes
       }
       await this.#gate(way);
@@ -142,22 +142,21 @@ class Connection {
     return part;
   }
 
-  #up(chunk) {
-    let lost = false;
+  #look(way, chunk) {
+    if (way === 'down') return this.#down(chunk);
     this.talk.up(chunk, (statement) => {
       this.wire.statements.push(statement);
       const { wait } = this.wire;
       if (!wait?.match.test(statement)) return;
       this.wire.wait = null;
       if (wait.lose) {
-        lost = true;
-        this.finish(wait.then);
+        this.finish(wait.then);               // after that nothing goes up
         wait.done(statement);
       } else {
         this.drop = { ...wait, statement, batch: this.talk.asked };
       }
     });
-    return lost ? chunk.subarray(0, 0) : chunk;
+    return chunk;
   }
 
   // Answers to earlier batches still go through; of the one to be dropped, not a byte.
