@@ -244,6 +244,12 @@ launch() {
     return 1
 }
 
+# A test may have stopped its first process with a signal; that one would not hear another.
+halt() {
+    kill -CONT "$(head -n 1 data/postmaster.pid)" 2>/dev/null || true
+    quietly "$bin/pg_ctl" -D data -s -w -t 120 -m "$1" stop
+}
+
 # ---- Making data ------------------------------------------------------------
 
 # A cluster is made beside its place, so that one that is half made is never taken for one.
@@ -303,7 +309,7 @@ cmd_stop() {
     local mode=${2:-fast}
     [[ $mode == fast || $mode == immediate ]] || usage "stop: \"$mode\" is neither fast nor immediate"
     visit_place "$1"
-    ! runs || quietly "$bin/pg_ctl" -D data -s -w -t 120 -m "$mode" stop
+    ! runs || halt "$mode"
 }
 
 cmd_promote() {
@@ -329,7 +335,11 @@ cmd_remove() {
     local dir=$1 short=''
     [[ $dir == /* ]] || dir=$PWD/$dir
     [[ -d $dir ]] || { rm -f "$dir" && return; }
-    cmd_stop "$dir" immediate
+    ! rmdir "$dir" 2>/dev/null || return 0    # it was never started
+    visit_place "$dir"
+    # What was killed left shared memory behind, which only its like knows to clear away.
+    [[ ! -e data/postmaster.pid ]] || runs || { bury && launch 2>/dev/null; } || true
+    ! runs || halt immediate
     [[ ! -f socket-dir ]] || short=$(<socket-dir)
     [[ ! -f $short/of || $(<"$short/of") != "$place" ]] || rm -rf "$short"
     cd /

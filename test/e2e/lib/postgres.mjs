@@ -3,7 +3,7 @@
 // deps/cluster.sh does the work. Whatever is made here is gone when the process is, also
 // when that is killed: beside each cluster a helper waits for our end.
 import { execFile, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, readlinkSync, realpathSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -63,15 +63,12 @@ const clusters = new Set();
 process.on('exit', () => {
   for (const c of clusters) {
     try { execFileSync(script, ['remove', c.dir], { stdio: 'ignore' }); } catch { /* the helper tries again */ }
-    rmSync(c.parent, { recursive: true, force: true });
   }
 });
 
 class Cluster {
   constructor(options) {
-    this.parent = mkdtempSync(join(tmpdir(), 'runnel-pg-'));
-    chmodSync(this.parent, 0o755);            // the one who runs it may be another than we
-    this.dir = join(this.parent, 'cluster');
+    this.dir = mkdtempSync(join(tmpdir(), 'runnel-pg-'));
     this.options = options;
     clusters.add(this);
     spawn(script, ['after', String(process.pid), 'remove', this.dir], { detached: true, stdio: 'ignore', env: env() }).unref();
@@ -119,7 +116,6 @@ class Cluster {
 
   async remove() {
     await manage('remove', this.dir);
-    rmSync(this.parent, { recursive: true, force: true });
     clusters.delete(this);
   }
 }
@@ -170,15 +166,17 @@ export async function pgbouncer(url, { poolMode = 'transaction', settings = {} }
     async stop() { child.kill('SIGTERM'); await exitCode(child); } };
   child.stderr.setEncoding('utf8').on('data', (d) => { pooler.log += d; });
   child.on('error', (e) => { pooler.log += e.message; });
-  await eventually(() => psql(pooler.admin, 'SHOW VERSION'), ms(10000)).catch((e) => {
-    child.kill('SIGKILL');
-    throw new Error(`the pooler does not answer (${e.message}):\n${pooler.log}`);
-  });
-  return pooler;
+  for (const end = performance.now() + ms(10000); ;) {
+    try {
+      await psql(pooler.admin, 'SHOW VERSION');
+      return pooler;
+    } catch (e) {
+      if (child.exitCode === null && performance.now() < end) continue;
+      child.kill('SIGKILL');
+      throw new Error(`the pooler does not answer (${e.message}):\n${pooler.log}`);
+    }
+  }
 }
 
 // It does not run as root either.
 const userForRoot = () => (/^postgres:/m.test(readFileSync('/etc/passwd', 'latin1')) ? 'postgres' : 'nobody');
-
-// Is there nothing left of a cluster that another process made?
-export const isGone = (pid, dir) => !isAlive(pid) && !existsSync(dir);
