@@ -175,6 +175,8 @@ void http_refuse(struct http_exchange *x, int status, const char *why, struct st
     c->server->app->write_refusal(x, http_exchange_path(c), status, why, &body);
     if (c->state == CONN_HEAD && x->keep_alive)   /* a body would stay unread   */
         x->keep_alive = !http_reader_expects_body(c->reader);
+    else if (c->state == CONN_BODY)
+        x->keep_alive = false;
     http_answer(x,
                 &(struct http_answer){ status, STR("application/json"), fields, buf_str(&body) });
     buf_release(&body);

@@ -159,12 +159,32 @@ static bool may_expect(struct http_conn *c, bool body_has_begun)
     return true;
 }
 
-static void conn_got_request(struct http_conn *c)
+static void conn_hand_over(struct http_conn *c)
 {
-    http_conn_enter(c, CONN_ANSWERING);
     c->server->app->on_request(&c->x, c->reader);
     if (c->state == CONN_ANSWERING)
         http_conn_forget_request(c);          /* nobody looks at it any more    */
+}
+
+static void conn_got_request(struct http_conn *c)
+{
+    http_conn_enter(c, CONN_ANSWERING);
+    if (!c->x.held)
+        conn_hand_over(c);
+}
+
+void http_hold(struct http_exchange *x)
+{
+    x->held = true;
+}
+
+void http_release(struct http_exchange *x)
+{
+    struct http_conn *c = LIST_OWNER(x, struct http_conn, x);
+
+    x->held = false;
+    if (c->state == CONN_ANSWERING)
+        conn_hand_over(c);
 }
 
 static void conn_got_head(struct http_conn *c, bool body_has_begun)

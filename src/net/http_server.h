@@ -36,7 +36,7 @@ struct http_exchange {
 
     /* The server's. */
     enum { HTTP_QUIET, HTTP_ASKED, HTTP_STREAMING } phase;
-    bool   keep_alive, chunked;
+    bool   keep_alive, chunked, held;
     size_t chunk_at;                          /* where the open chunk's text begins; 0: none */
     char  *fields;                            /* go out with every answer       */
     void (*gone)(void *user);
@@ -80,6 +80,11 @@ void http_server_configure(struct http_server *s, const struct http_settings *se
 void http_server_drain(struct http_server *s);       /* no new work; idle ones close     */
 void http_server_cut(struct http_server *s);         /* close what is left               */
 bool http_server_is_empty(const struct http_server *s);
+
+/* From on_head() on: the request is not handed over before it is released, however soon its
+ * body is whole. Whoever holds it may also refuse it. */
+void http_hold(struct http_exchange *x);
+void http_release(struct http_exchange *x);
 
 void http_answer(struct http_exchange *x, const struct http_answer *a);
 void http_refuse(struct http_exchange *x, int status, const char *why, struct str fields);
