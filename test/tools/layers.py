@@ -48,8 +48,9 @@ HOME = {
     "pthread.h": "",
 }
 
-# Signatures need digests; that is all wire/ may see of the TLS library.
-WIRE_DIGESTS = re.compile(r"mbedtls/(md|md5|sha\d+|base64|constant_time)\.h$")
+# Signatures need digests and public keys; that is all wire/ may see of the TLS library.
+WIRE_SIGNATURES = re.compile(
+    r"mbedtls/(md|md5|sha\d+|base64|constant_time|ecp|pk|platform_util|psa_util)\.h$")
 
 # What any folder may use of the C library and POSIX.
 PLAIN = set("""
@@ -90,8 +91,8 @@ def judge_foreign(here, name):
         return None if name in PLAIN else f"<{name}> is in no list of test/tools/layers.py"
     if here not in homes.split():
         return f"<{name}> is at home in {homes or 'no folder'}, not in {here}"
-    if here == "wire" and name.startswith("mbedtls/") and not WIRE_DIGESTS.match(name):
-        return f"<{name}>: wire may use digests only"
+    if here == "wire" and name.startswith("mbedtls/") and not WIRE_SIGNATURES.match(name):
+        return f"<{name}>: wire may use digests and public keys only"
     return None
 
 
