@@ -20,7 +20,7 @@ MAY = {
     "net": "base wire",
     "pg": "base net",
     "provider": "base wire chat net",
-    "store": "base chat pg",
+    "store": "base wire chat pg",
     "turn": "base chat provider store",
     "api": "base wire chat net store turn",
     ".": "base wire chat net pg provider store turn api",
