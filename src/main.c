@@ -9,13 +9,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "command/command.h"
 #include "net/http_client.h"
 #include "net/loop.h"
 #include "net/stream.h"
 #include "net/ws_client.h"
+#include "pg/pg_place.h"
 #include "provider/catalog.h"
 #include "turn/admit.h"
 #include "turn/turn.h"
+#include "wire/jwt_key.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -51,12 +54,49 @@ static void use_settings(struct settings *s)
     offer_use(catalog_new(s));                /* last: it frees the settings before */
 }
 
+static void find_database_mistake(const struct conf_load *load, struct str url)
+{
+    struct pg_where where;
+    char            why[PG_WHY_MAX];
+
+    if (url.n && !pg_where_read(&where, url, why))
+        conf_mistake(load, 0, "database.url", "%s", why);
+    if (url.n)
+        pg_where_release(&where);
+}
+
+static void find_key_mistake(const struct conf_load *load, const struct access_settings *a)
+{
+    static const enum jwt_alg algorithms[] = {
+        [ACCESS_HS256] = JWT_HS256, [ACCESS_RS256] = JWT_RS256, [ACCESS_ES256] = JWT_ES256
+    };
+    const char     *why;
+    struct jwt_key *key;
+
+    if (a->jwt_key.n == 0)
+        return;
+    key = jwt_key_new(algorithms[a->jwt_algorithm], STR(""), a->jwt_key, &why);
+    if (!key)
+        conf_mistake(load, 0, a->jwt_key_file.n ? "access.jwt_key_file" : "access.jwt_key", "%s",
+                     why);
+    jwt_key_free(key);
+}
+
+static void find_mistakes(const struct settings *s, struct buf *mistakes)
+{
+    struct conf_load load = { .file = service.file, .mistakes = mistakes };
+
+    find_database_mistake(&load, s->database.url);
+    find_key_mistake(&load, &s->access);
+    catalog_find_mistakes(s, service.file, mistakes);
+}
+
 static struct settings *load(struct buf *mistakes)
 {
     struct settings *s = settings_load(service.file, service.overrides, mistakes);
 
     if (s)
-        catalog_find_mistakes(s, service.file, mistakes);
+        find_mistakes(s, mistakes);
     if (mistakes->n == 0)
         return s;
     settings_free(s);
@@ -232,6 +272,9 @@ static int help(void)
          "       runnel check [FILE]     says what is wrong with the settings, line by line\n"
          "       runnel settings         prints the settings as a table (Markdown)\n"
          "       runnel --help | --version\n\n"
+         "for operators, each with a --help of its own:");
+    print(command_write_help);
+    puts("\n"
          "A setting comes from its default, then the file, then the environment\n"
          "(RUNNEL_HTTP_IDLE_TIMEOUT is http.idle_timeout), then --set.\n"
          "Times: 500ms, 10s, 5m. Sizes: 4096, 64KiB, 8MiB.\n"
@@ -272,6 +315,8 @@ int main(int argc, char **argv)
     int         i = 1;
 
     mem_begin();
+    if (i < argc && command_is(argv[i]))
+        return command_run(argc - i, argv + i);
     if (i < argc && argv[i][0] != '-')
         command = argv[i++];
     for (; i < argc; i++) {

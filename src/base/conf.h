@@ -44,6 +44,7 @@ struct conf_field {
     const char *const        *choices;  /* CHOICE, ends with NULL         */
     const struct conf_record *record;         /* SECTION, RECORDS               */
     bool (*is_good)(struct str value);        /* TEXT, each of TEXTS            */
+    bool is_secret;                           /* TEXT, TEXTS: never shown, right or wrong */
     const char *(*objection)(const struct conf_texts *all); /* TEXTS as a whole; NULL: none */
     const char *expects;                                    /* for people: "an address, ..."  */
     const char *help;

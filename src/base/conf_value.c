@@ -58,10 +58,13 @@ void conf_tell(const struct conf_place *at, const char *format, ...)
 }
 
 /* A value as a mistake may show it: what came out of the environment stays there. */
-static const char *shown(const struct conf_place *at, struct str text, char out[80])
+static const char *shown(const struct conf_place *at, const struct conf_field *f, struct str text,
+                         char out[80])
 {
     if (at->hidden)
         return "the value of a variable";
+    if (f->is_secret)
+        return "what is there";
     snprintf(out, 80, "\"%.60s\"", text.p);
     return out;
 }
@@ -144,9 +147,9 @@ static void read_number(const struct conf_place *at, const struct conf_field *f,
     char     low[32], high[32], value[80];
 
     if (!parse_number(f, text, &v))
-        conf_tell(at, "expects %s, not %s", conf_expected(f->kind), shown(at, text, value));
+        conf_tell(at, "expects %s, not %s", conf_expected(f->kind), shown(at, f, text, value));
     else if (v < f->min || v > f->max)
-        conf_tell(at, "%s is out of range (%s to %s)", shown(at, text, value),
+        conf_tell(at, "%s is out of range (%s to %s)", shown(at, f, text, value),
                   conf_bound_text(f, f->min, low), conf_bound_text(f, f->max, high));
     else
         memcpy(to, &v, sizeof v);
@@ -165,7 +168,7 @@ static void read_choice(const struct conf_place *at, const struct conf_field *f,
         }
         n += (size_t)snprintf(list + n, sizeof list - n, n ? ", %s" : "%s", f->choices[i]);
     }
-    conf_tell(at, "%s is not one of %s", shown(at, text, value), list);
+    conf_tell(at, "%s is not one of %s", shown(at, f, text, value), list);
 }
 
 void conf_read_text(const struct conf_place *at, const struct conf_field *f, struct str text,
@@ -175,7 +178,7 @@ void conf_read_text(const struct conf_place *at, const struct conf_field *f, str
     char       value[80];
 
     if (f->is_good && !f->is_good(copy))
-        conf_tell(at, "expects %s, not %s", f->expects, shown(at, copy, value));
+        conf_tell(at, "expects %s, not %s", f->expects, shown(at, f, copy, value));
     else
         memcpy(to, &copy, sizeof copy);
 }

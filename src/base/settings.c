@@ -130,6 +130,8 @@ static const struct conf_field rows[] = {
     SECTION("http", settings, http, http_record),
     SECTION("stream", settings, stream, stream_record),
     SECTION("turns", settings, turns, turn_record),
+    SECTION("database", settings, database, settings_database_record),
+    SECTION("access", settings, access, settings_access_record),
     TIME("drain_seconds", settings, drain_seconds, "25s", 0, 3600,
          "How long running answers may go on after SIGTERM."),
     RECORDS("providers", settings, providers, settings_provider_record, "",
@@ -165,6 +167,7 @@ struct settings *settings_load(const char *file, const char *const *overrides, s
     conf_read(&load, &root, s, overrides);
     if (s->providers.n == 0 && s->models.n == 0)
         add_echo(s);
+    settings_complete_access(&load, s);
     settings_complete_providers(&load, s);
     settings_check_models(&load, s);
     if (mistakes->n == 0)

@@ -64,16 +64,36 @@ struct model_settings {
     struct conf_records targets;              /* struct target_settings         */
 };
 
+struct database_settings {
+    struct str url;                           /* empty: there is none           */
+    uint64_t   connections, max_waiting;
+    uint64_t   connect_timeout;               /* ns                             */
+    int        prepares;
+};
+
+struct access_settings {
+    int               jwt_algorithm;          /* enum access_algorithm          */
+    struct str        jwt_key, jwt_key_file;  /* the key is here, also if it was in the file */
+    struct str        jwt_issuer, jwt_audience, jwt_tenant_claim;
+    struct conf_texts keys;
+    int               new_accounts;           /* enum access_new                */
+    uint64_t          cache;                  /* ns                             */
+};
+enum access_algorithm { ACCESS_HS256, ACCESS_RS256, ACCESS_ES256 };
+enum access_new { ACCESS_PENDING, ACCESS_APPROVED };
+
 struct settings {
-    struct arena           arena;             /* all of the below lives here    */
-    struct str             listen;
-    int                    log_level, log_format;
-    struct http_settings   http;
-    struct stream_settings stream;
-    struct turn_settings   turns;
-    uint64_t               drain_seconds;     /* ns                             */
-    struct conf_records    providers;         /* struct provider_settings       */
-    struct conf_records    models;            /* struct model_settings          */
+    struct arena             arena; /* all of the below lives here    */
+    struct str               listen;
+    int                      log_level, log_format;
+    struct http_settings     http;
+    struct stream_settings   stream;
+    struct turn_settings     turns;
+    struct database_settings database;
+    struct access_settings   access;
+    uint64_t                 drain_seconds; /* ns                             */
+    struct conf_records      providers;     /* struct provider_settings       */
+    struct conf_records      models;        /* struct model_settings          */
 };
 
 /* NULL when there are mistakes, which are then in `mistakes`, a line each.

@@ -21,6 +21,12 @@
 #define TEXTS(n, type, member, good, wants, text)                                           \
     { .name = n, .kind = CONF_TEXTS, AT(type, member), .fallback = "", .is_good = good,     \
       .expects = wants, .help = text }
+#define SECRET(n, type, member, dflt, good, wants, text)                                    \
+    { .name = n, .kind = CONF_TEXT, AT(type, member), .fallback = dflt, .is_good = good,    \
+      .expects = wants, .is_secret = true, .help = text }
+#define SECRETS(n, type, member, good, wants, text)                                         \
+    { .name = n, .kind = CONF_TEXTS, AT(type, member), .fallback = "", .is_good = good,     \
+      .expects = wants, .is_secret = true, .help = text }
 #define CHOICE(n, type, member, dflt, list, text) \
     { .name = n, .kind = CONF_CHOICE, AT(type, member), .fallback = dflt, .choices = list, .help = text }
 #define SECTION(n, type, member, rows) \
@@ -32,8 +38,10 @@ enum { KIB = 1 << 10, MIB = 1 << 20 };
 
 /* The sections that have a file of their own, and what only the whole of them can tell. */
 extern const struct conf_record settings_provider_record, settings_model_record;
+extern const struct conf_record settings_database_record, settings_access_record;
 
 bool settings_is_name(struct str s);
+void settings_complete_access(const struct conf_load *load, struct settings *s);
 void settings_complete_providers(const struct conf_load *load, struct settings *s);
 void settings_check_models(const struct conf_load *load, const struct settings *s);
 

@@ -167,3 +167,27 @@ bool pg_get_bool(const struct pg_rows *rows, size_t row, int column)
 {
     return PQgetvalue(result_of(rows), (int)row, column)[0] == 't';
 }
+
+int pg_n_columns(const struct pg_rows *rows)
+{
+    return PQnfields(result_of(rows));
+}
+
+const char *pg_column_name(const struct pg_rows *rows, int column)
+{
+    return PQfname(result_of(rows), column);
+}
+
+/* The numbers of the types that every database has are promised not to change. */
+enum pg_kind pg_column_kind(const struct pg_rows *rows, int column)
+{
+    switch (PQftype(result_of(rows), column)) {
+    case 16: return PG_BOOL;
+    case 20:                                  /* bigint                         */
+    case 21:                                  /* smallint                       */
+    case 23: return PG_NUMBER;                /* integer                        */
+    case 114:                                 /* json                           */
+    case 3802: return PG_JSON;                /* jsonb                          */
+    default: return PG_TEXT;
+    }
+}

@@ -90,4 +90,10 @@ struct str pg_get(const struct pg_rows *rows, size_t row, int column);
 int64_t    pg_get_int(const struct pg_rows *rows, size_t row, int column);
 bool       pg_get_bool(const struct pg_rows *rows, size_t row, int column);
 
+/* For whoever prints rows as they are. */
+enum pg_kind { PG_TEXT, PG_NUMBER, PG_BOOL, PG_JSON };
+int          pg_n_columns(const struct pg_rows *rows);
+const char  *pg_column_name(const struct pg_rows *rows, int column);
+enum pg_kind pg_column_kind(const struct pg_rows *rows, int column);
+
 #endif

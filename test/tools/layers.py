@@ -20,10 +20,11 @@ MAY = {
     "net": "base wire",
     "pg": "base net",
     "provider": "base wire chat net",
-    "store": "base chat pg",
+    "store": "base wire chat pg",
     "turn": "base chat provider store",
     "api": "base wire chat net store turn",
-    ".": "base wire chat net pg provider store turn api",
+    "command": "base wire pg store",
+    ".": "base wire chat net pg provider store turn api command",
 }
 
 # Foreign headers: where each is at home. A name ending in "/" is a folder of headers.

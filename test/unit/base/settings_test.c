@@ -53,6 +53,17 @@ TEST(without_a_file_everything_has_its_default)
     assert_int_equal(s->turns.max_waiting, 1000);
     assert_int_equal(s->turns.max_wait, 1 * CLOCK_S);
     assert_int_equal(s->turns.max_time, 600 * CLOCK_S);
+    assert_int_equal(s->database.url.n, 0);
+    assert_int_equal(s->database.connections, 4);
+    assert_int_equal(s->database.max_waiting, 10000);
+    assert_int_equal(s->database.connect_timeout, 3 * CLOCK_S);
+    assert_true(s->database.prepares);
+    assert_int_equal(s->access.jwt_algorithm, ACCESS_HS256);
+    assert_int_equal(s->access.jwt_key.n, 0);
+    check_str(s->access.jwt_tenant_claim, "tenant");
+    assert_int_equal(s->access.keys.n, 0);
+    assert_int_equal(s->access.new_accounts, ACCESS_PENDING);
+    assert_int_equal(s->access.cache, 5 * CLOCK_S);
     assert_int_equal(s->drain_seconds, 25 * CLOCK_S);
     settings_free(s);
     settings_free(NULL);
@@ -242,6 +253,77 @@ TEST(each_mistake_is_told_and_nothing_is_loaded)
     }
 }
 
+/* What may be a secret is told without it. */
+TEST(mistakes_in_secrets_do_not_show_them)
+{
+    static const struct {
+        const char *file, *mistakes;
+    } rows[] = {
+        { "database: {url: sekret}\n",
+          "conf.yaml:1: database.url: expects a connection string "
+          "(postgresql://user:password@host/name), not what is there\n" },
+        { "access: {keys: [good, 'sekret \xc3\xa9']}\n",
+          "conf.yaml:1: access.keys[1]: expects visible ASCII, not what is there\n" },
+        { "providers:\n- {name: a, kind: echo, api_key: 'sekret \xc3\xa9'}\n",
+          "conf.yaml:2: providers[0].api_key: expects visible ASCII, not what is there\n" },
+        { "access: {jwt_key_file: nowhere}\n",
+          "conf.yaml: access.jwt_key_file: the file cannot be read: No such file or directory\n" },
+        { "access: {jwt_key_file: .}\n",
+          "conf.yaml: access.jwt_key_file: the file cannot be read: Is a directory\n" },
+        { "access: {jwt_key_file: /dev/null}\n",
+          "conf.yaml: access.jwt_key_file: the file cannot be read: it is empty\n" },
+        { "access: {jwt_key_file: /dev/zero}\n",
+          "conf.yaml: access.jwt_key_file: the file cannot be read: it is larger than 64 KiB\n" },
+        { "access: {jwt_key_file: conf.yaml, jwt_key: sekret}\n",
+          "conf.yaml: access.jwt_key_file: access.jwt_key is given already\n" },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_null(load(rows[i].file, NULL));
+        check_same(buf_str(&mistakes), str_of(rows[i].mistakes));
+    }
+}
+
+TEST(the_database_and_those_who_ask_are_what_they_must_be)
+{
+    static const struct {
+        const char *set;
+        bool        good;
+    } rows[] = {
+        { "database.url=postgresql:///runnel", true },
+        { "database.url=postgres://u:p@h:5433/d?sslmode=require", true },
+        { "database.url=host=h dbname=d", true },
+        { "database.url=", true },
+        { "database.url=mysql://h/d", false },
+        { "database.connections=0", false },
+        { "database.connections=101", false },
+        { "database.prepares=false", true },
+        { "database.prepares=no", false },
+        { "access.jwt_algorithm=none", false },
+        { "access.jwt_algorithm=ES256", true },
+        { "access.jwt_tenant_claim=", false },
+        { "access.new_accounts=approved", true },
+        { "access.new_accounts=rejected", false },
+        { "access.keys=a,b", true },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct settings *s = load(NULL, rows[i].set);
+
+        check_that((s != NULL) == rows[i].good, "%s", rows[i].set);
+        settings_free(s);
+    }
+}
+
+/* The settings themselves are a file like any other. */
+TEST(the_key_of_tokens_may_be_in_a_file)
+{
+    struct settings *s = good("access: {jwt_key_file: conf.yaml}\n\n", NULL);
+
+    check_str(s->access.jwt_key, "access: {jwt_key_file: conf.yaml}");
+    settings_free(s);
+}
+
 TEST(texts_are_what_they_must_be)
 {
     static const struct {
@@ -303,57 +385,72 @@ TEST(settings_are_given_back_whole)
 }
 
 /* Every setting that operators have been promised, and how its variable is called. */
+static const char *const promised[] = {
+    "listen",
+    "log.level",
+    "log.format",
+    "http.max_connections",
+    "http.max_requests_per_connection",
+    "http.max_header_bytes",
+    "http.max_headers",
+    "http.max_uri_bytes",
+    "http.max_body_bytes",
+    "http.header_timeout",
+    "http.body_timeout",
+    "http.idle_timeout",
+    "http.write_timeout",
+    "http.linger_timeout",
+    "http.trusted_proxies",
+    "http.request_id_header",
+    "http.cors_origins",
+    "stream.commit_after",
+    "stream.heartbeat",
+    "stream.queue_bytes",
+    "turns.max_running",
+    "turns.max_waiting",
+    "turns.max_wait",
+    "turns.max_time",
+    "database.url",
+    "database.connections",
+    "database.max_waiting",
+    "database.connect_timeout",
+    "database.prepares",
+    "access.jwt_algorithm",
+    "access.jwt_key",
+    "access.jwt_key_file",
+    "access.jwt_issuer",
+    "access.jwt_audience",
+    "access.jwt_tenant_claim",
+    "access.keys",
+    "access.new_accounts",
+    "access.cache",
+    "drain_seconds",
+    "providers",
+    "providers[].name",
+    "providers[].kind",
+    "providers[].max_streams",
+    "providers[].tokens_per_second",
+    "models",
+    "models[].name",
+    "models[].class",
+    "models[].targets",
+    "models[].targets[].provider",
+    "models[].targets[].model",
+};
+
 TEST(help_and_markdown_hold_every_setting)
 {
-    static const char *const keys[] = {
-        "listen",
-        "log.level",
-        "log.format",
-        "http.max_connections",
-        "http.max_requests_per_connection",
-        "http.max_header_bytes",
-        "http.max_headers",
-        "http.max_uri_bytes",
-        "http.max_body_bytes",
-        "http.header_timeout",
-        "http.body_timeout",
-        "http.idle_timeout",
-        "http.write_timeout",
-        "http.linger_timeout",
-        "http.trusted_proxies",
-        "http.request_id_header",
-        "http.cors_origins",
-        "stream.commit_after",
-        "stream.heartbeat",
-        "stream.queue_bytes",
-        "turns.max_running",
-        "turns.max_waiting",
-        "turns.max_wait",
-        "turns.max_time",
-        "drain_seconds",
-        "providers",
-        "providers[].name",
-        "providers[].kind",
-        "providers[].max_streams",
-        "providers[].tokens_per_second",
-        "models",
-        "models[].name",
-        "models[].class",
-        "models[].targets",
-        "models[].targets[].provider",
-        "models[].targets[].model",
-    };
     struct buf help = BUF(1 << 16), table = BUF(1 << 16);
 
     settings_write_help(&help);
     settings_write_markdown(&table);
-    for (size_t i = 0; i < COUNT(keys); i++) {
+    for (size_t i = 0; i < COUNT(promised); i++) {
         char row[100];
 
-        snprintf(row, sizeof row, "\n  %s ", keys[i]);
-        check_that(check_has(buf_str(&help), str_of(row)) || i == 0, "%s in the help", keys[i]);
-        snprintf(row, sizeof row, "\n| `%s` |", keys[i]);
-        check_that(check_has(buf_str(&table), str_of(row)), "%s in the table", keys[i]);
+        snprintf(row, sizeof row, "\n  %s ", promised[i]);
+        check_that(check_has(buf_str(&help), str_of(row)) || i == 0, "%s in the help", promised[i]);
+        snprintf(row, sizeof row, "\n| `%s` |", promised[i]);
+        check_that(check_has(buf_str(&table), str_of(row)), "%s in the table", promised[i]);
     }
     assert_true(str_starts(buf_str(&help), STR("  listen = 127.0.0.1:8080  (")));
     assert_true(check_has(buf_str(&table),
@@ -373,6 +470,9 @@ int main(void)
         cmocka_unit_test(everything_can_be_set_in_the_file),
         cmocka_unit_test(the_environment_has_a_name_for_every_setting_outside_lists),
         cmocka_unit_test(each_mistake_is_told_and_nothing_is_loaded),
+        cmocka_unit_test(mistakes_in_secrets_do_not_show_them),
+        cmocka_unit_test(the_database_and_those_who_ask_are_what_they_must_be),
+        cmocka_unit_test(the_key_of_tokens_may_be_in_a_file),
         cmocka_unit_test(texts_are_what_they_must_be),
         cmocka_unit_test(settings_are_given_back_whole),
         cmocka_unit_test(help_and_markdown_hold_every_setting),

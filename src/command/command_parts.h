@@ -1,0 +1,62 @@
+/* command_parts.h - what the commands share; nobody else includes it. */
+#ifndef COMMAND_COMMAND_PARTS_H
+#define COMMAND_COMMAND_PARTS_H
+
+#include "base/settings.h"
+#include "command/command.h"
+#include "pg/pg_now.h"
+
+#define COMMAND_TENANT { "--tenant", "NAME", "the tenant; otherwise \"default\"" }
+#define COMMAND_ANY_TENANT { "--tenant", "NAME", "of this tenant only" }
+
+enum { COMMAND_OPTIONS_MAX = 16 };
+
+struct command_option {
+    const char *name;
+    const char *takes;                        /* NULL: nothing                  */
+    const char *help;
+};
+
+struct command_call {
+    const struct command *command;
+    const char           *argument;           /* what it takes, if it takes any */
+    const char           *values[COMMAND_OPTIONS_MAX];      /* of its options, in order */
+    bool                  as_json;
+    struct settings      *settings;
+    struct pg_now        *db;
+};
+
+struct command {
+    const char                  *words;       /* one or two                     */
+    const char                  *takes;       /* NULL: no argument              */
+    const char                  *about;
+    const struct command_option *options;     /* ends with a row without a name; or NULL */
+    void (*run)(struct command_call *c);
+};
+
+extern const struct command command_migrate;
+extern const struct command command_tenant_create, command_tenant_list;
+extern const struct command command_account_list, command_account_approve, command_account_reject,
+    command_account_disable;
+extern const struct command command_key_create, command_key_list, command_key_revoke;
+extern const struct command command_token;
+
+/* NULL: not given. */
+const char *command_value(const struct command_call *c, const char *option);
+const char *command_tenant(const struct command_call *c);   /* or the default one */
+
+/* "90s", "30d"... as seconds. */
+uint64_t command_seconds(const char *option, const char *text);
+
+/* Connected; the second one only with a schema that is ours. */
+struct pg_now *command_connect(struct command_call *c);
+struct pg_now *command_database(struct command_call *c);
+
+/* Rows as a table, or as JSON: an array of objects, or for one row an object. NULL is what
+ * pg_now_ask() gives when it failed, and ends the program. */
+void command_print_rows(const struct command_call *c, const struct pg_rows *rows);
+void command_print_row(const struct command_call *c, const struct pg_rows *rows);
+void command_print_members(struct buf *out, const struct pg_rows *rows, size_t row);
+void command_print(const struct buf *out);
+
+#endif

@@ -1,0 +1,50 @@
+/* operator.h - what an operator does to tenants, accounts and keys, one question each.
+ *
+ * These are for commands: they wait (pg/pg_now.h). What comes back are rows whose columns
+ * have names for people and programs; NULL: the database refused, and pg_now_why() tells.
+ * Tenants are called by their name.
+ */
+#ifndef STORE_OPERATOR_H
+#define STORE_OPERATOR_H
+
+#include "pg/pg_now.h"
+
+const struct pg_rows *operator_tenants(struct pg_now *db);
+const struct pg_rows *operator_make_tenant(struct pg_now *db, const char *name);
+
+/* The tenant or the status may be NULL: of all. */
+const struct pg_rows *operator_accounts(struct pg_now *db, const char *tenant, const char *status);
+
+/* No row: there is no such account. */
+const struct pg_rows *operator_judge_account(struct pg_now *db, const char *tenant,
+                                             const char *subject, const char *status);
+
+enum operator_limit {
+    OPERATOR_REQUESTS_PER_MINUTE,
+    OPERATOR_TOKENS_PER_MINUTE,
+    OPERATOR_STREAMS,
+    OPERATOR_TOKENS_PER_DAY,
+    OPERATOR_MONEY_PER_DAY,                   /* in the currency of the prices, with decimals */
+    OPERATOR_LIMITS
+};
+
+struct operator_key {
+    const char *tenant, *name;
+    const char *account;                      /* its subject; NULL: none        */
+    const char *models;                       /* with commas; NULL: all         */
+    const char *seconds;                      /* until it expires; NULL: never  */
+    const char *limits[OPERATOR_LIMITS];      /* numbers; NULL: none            */
+    const char *hash, *hint;                  /* SHA-256 in hex, and how it begins */
+};
+
+const struct pg_rows *operator_keys(struct pg_now *db, const char *tenant);     /* NULL: of all */
+
+/* No row: there is no such tenant or account. */
+const struct pg_rows *operator_make_key(struct pg_now *db, const struct operator_key *key);
+
+/* No row: there is no such key. */
+const struct pg_rows *operator_revoke_key(struct pg_now *db, const char *tenant, const char *id);
+
+bool operator_has_tenant(struct pg_now *db, const char *tenant);
+
+#endif
