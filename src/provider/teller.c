@@ -47,6 +47,7 @@ static void put(struct teller *t, struct event ev)
 static void put_text(struct teller *t, struct event ev)
 {
     struct buf joined = BUF(ev.text.n + HALF_BYTES);
+    bool       had_text = ev.text.n > 0;
 
     if (t->ended || (!t->half && !half_is_in(ev.text))) {
         put(t, ev);
@@ -58,7 +59,7 @@ static void put_text(struct teller *t, struct event ev)
     t->half_of.type = ev.type;
     t->half_of.tool = ev.tool.index;
     ev.text = buf_str(&joined);
-    if (ev.text.n || ev.tool.name.n)
+    if (ev.text.n || ev.tool.name.n || !had_text)
         say(t, &ev);
     buf_release(&joined);
 }
