@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "command/command_parts.h"
 #include "wire/jwt.h"
-#include "wire/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
