@@ -82,14 +82,26 @@ void pg_null(struct pg_work *w)
     w->params[w->n - 1] = SIZE_MAX;
 }
 
+static void add_hex(struct buf *b, struct str bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    char             *to;
+
+    if (bytes.n > SIZE_MAX / 2 || !buf_reserve(b, 2 * bytes.n))
+        return;
+    to = b->p + b->n;
+    for (size_t i = 0; i < bytes.n; i++) {
+        *to++ = digits[(unsigned char)bytes.p[i] >> 4];
+        *to++ = digits[bytes.p[i] & 15];
+    }
+    b->n += 2 * bytes.n;
+}
+
 void pg_bytes(struct pg_work *w, struct str bytes)
 {
     begin_param(w);
     buf_lit(&w->bytes, "\\x");
-    for (size_t i = 0; i < bytes.n; i++) {
-        buf_add_char(&w->bytes, "0123456789abcdef"[(unsigned char)bytes.p[i] >> 4]);
-        buf_add_char(&w->bytes, "0123456789abcdef"[bytes.p[i] & 15]);
-    }
+    add_hex(&w->bytes, bytes);
     buf_add_char(&w->bytes, '\0');
 }
 
@@ -115,6 +127,14 @@ void pg_item(struct pg_work *w, struct str text)
             buf_add_char(&w->bytes, '\\');
         buf_add_char(&w->bytes, text.p[i]);
     }
+    buf_add_char(&w->bytes, '"');
+}
+
+void pg_item_bytes(struct pg_work *w, struct str bytes)
+{
+    begin_item(w);
+    buf_lit(&w->bytes, "\"\\\\x");
+    add_hex(&w->bytes, bytes);
     buf_add_char(&w->bytes, '"');
 }
 

@@ -79,6 +79,7 @@ void pg_bytes(struct pg_work *w, struct str bytes);          /* for a bytea     
 /* An array parameter, item by item. */
 void pg_array(struct pg_work *w);
 void pg_item(struct pg_work *w, struct str text);
+void pg_item_bytes(struct pg_work *w, struct str bytes);
 void pg_item_int(struct pg_work *w, int64_t v);
 void pg_array_end(struct pg_work *w);
 

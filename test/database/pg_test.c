@@ -8,10 +8,11 @@ static const struct pg_statement statements[] = {
     { "items", "SELECT unnest($1::text[])" },
     { "sleep", "SELECT pg_sleep($1::float8)" },
     { "make", "CREATE TABLE IF NOT EXISTS t (id bigint PRIMARY KEY, v text)" },
+    { "bytes", "SELECT unnest($1::bytea[])" },
     { "boom", "SELECT 1/($1::int - 7)" },
     { NULL, NULL },
 };
-enum { ONE, ECHO, ITEMS, SLEEP, MAKE, BOOM };
+enum { ONE, ECHO, ITEMS, SLEEP, MAKE, BYTES, BOOM };
 
 static struct pg_pool *pool;
 
@@ -83,6 +84,29 @@ TEST(parameters_are_what_they_were)
         check_text(rows[i], text.first);
         check_text(rows[i], item.first);
         assert_int_equal(item.rows, 2);
+    }
+    finish();
+}
+
+TEST(bytes_are_what_they_were)
+{
+    static const struct str  rows[] = { STR_INIT(""), { "\0\\\"{},'\xff", 8 } };
+    static const char *const wants[] = { "\\x", "\\x005c227b7d2c27ff" };
+
+    begin(statements);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct heard    h = { 0 };
+        struct pg_work *w = asked(&h, BYTES);
+
+        pg_array(w);
+        pg_item_bytes(w, rows[i]);
+        pg_item_bytes(w, STR("second"));
+        pg_array_end(w);
+        pg_do(pool, w);
+        turn_until(&h.all, 2000);
+        assert_int_equal(h.end, PG_DONE);
+        assert_int_equal(h.rows, 2);
+        assert_string_equal(h.first, wants[i]);
     }
     finish();
 }
@@ -177,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_unit_is_carried_out),
         cmocka_unit_test(parameters_are_what_they_were),
+        cmocka_unit_test(bytes_are_what_they_were),
         cmocka_unit_test(text_that_postgresql_cannot_hold_is_refused),
         cmocka_unit_test(a_thousand_units_share_four_connections),
         cmocka_unit_test(the_steps_of_a_unit_are_done_together_or_not_at_all),
