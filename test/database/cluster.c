@@ -52,6 +52,47 @@ struct str cluster_url(void)
     return str_of(url);
 }
 
+/* What `input`, a shell's command, prints is for psql; keeps the first line that comes of it. */
+static bool ask_psql(char line[300], const char *input)
+{
+    char  command[2000];
+    FILE *f;
+
+    snprintf(command, sizeof command,
+             "{ %s\n} | \"$(deps/cluster.sh bin)/psql\" -XqtA -v ON_ERROR_STOP=1 '%s'", input, url);
+    f = popen(command, "r");
+    if (!f)
+        return false;
+    if (!fgets(line, 300, f))
+        line[0] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    while (fgetc(f) != EOF)
+        ;
+    return pclose(f) == 0;
+}
+
+void cluster_make_schema(void)
+{
+    char line[300];
+
+    check_that(ask_psql(line, "echo 'SET client_min_messages = warning;"
+                              "DROP SCHEMA IF EXISTS runnel CASCADE; CREATE SCHEMA runnel;'; "
+                              "cat sql/*.sql"),
+               "the files of sql/ cannot be applied");
+}
+
+void cluster_sql(char line[300], const char *format, ...)
+{
+    char    sql[1500], input[1600];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(sql, sizeof sql, format, args);
+    va_end(args);
+    snprintf(input, sizeof input, "cat <<'END'\n%s\nEND", sql);
+    check_that(ask_psql(line, input), "psql: %s", sql);
+}
+
 int cluster_begin(void **state)
 {
     char line[300];

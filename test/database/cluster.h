@@ -13,6 +13,11 @@ int        cluster_end(void **state);
 void       cluster_do(const char *command, const char *more); /* of deps/cluster.sh */
 struct str cluster_url(void);
 
+/* With psql: the schema runnel, made anew from sql/; one statement, and the first line of
+ * what it brings. */
+void cluster_make_schema(void);
+void cluster_sql(char line[300], const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Turns the loop until `*done`; fails after so many milliseconds. */
 void turn_until(const bool *done, unsigned ms);
 void turn_for(unsigned ms);
