@@ -1,0 +1,71 @@
+#include "store/store.h"
+
+#include "base/mem.h"
+#include "store/chats.h"
+
+struct store {
+    struct pg_pool      *pool;
+    struct pg_statement *statements;          /* of all files, for the pool     */
+    bool                 notifies;
+};
+
+static const struct pg_statement *const tables[] = {
+    chat_statements,
+};
+
+static struct pg_statement *join_tables(void)
+{
+    struct pg_statement *all;
+    size_t               n = 0;
+
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (const struct pg_statement *s = tables[i]; s->name; s++)
+            n++;
+    all = mem_new((n + 1) * sizeof *all);
+    n = 0;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (const struct pg_statement *s = tables[i]; s->name; s++)
+            all[n++] = *s;
+    return all;
+}
+
+struct store *store_open(const struct store_settings *settings, char why[PG_WHY_MAX])
+{
+    struct store *s = mem_new(sizeof *s);
+
+    s->notifies = settings->notifies;
+    s->statements = join_tables();
+    s->pool = pg_pool_open(&settings->pool, s->statements, why);
+    if (s->pool)
+        return s;
+    mem_free(s->statements);
+    mem_free(s);
+    return NULL;
+}
+
+void store_close(struct store *s)
+{
+    pg_pool_close(s->pool);
+    mem_free(s->statements);
+    mem_free(s);
+}
+
+bool store_is_ready(const struct store *s)
+{
+    return pg_pool_is_ready(s->pool);
+}
+
+const char *store_why(const struct store *s)
+{
+    return pg_pool_why(s->pool);
+}
+
+bool store_notifies(const struct store *s)
+{
+    return s->notifies;
+}
+
+void store_do(struct store *s, struct pg_work *w)
+{
+    pg_do(s->pool, w);
+}

@@ -1,0 +1,32 @@
+/* store.h - what is kept, in PostgreSQL: verbs go in, plain structs come out.
+ *
+ *     chats.h      conversations and the lists of them
+ *     messages.h   what was said in one
+ *     turns.h      questions and their answers while they are made, and their journal
+ *
+ * No SQL leaves this folder, and no verb holds a connection: each is one unit of work
+ * (pg/pg_work.h). verb.h says how to ask.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "pg/pg_pool.h"
+#include "store/verb.h"
+
+struct store_settings {
+    struct pg_pool_settings pool;
+    bool                    notifies;         /* tell readers elsewhere (turns.h) */
+};
+
+/* NULL: `why` tells what is wrong with the connection string. */
+struct store *store_open(const struct store_settings *settings, char why[PG_WHY_MAX]);
+void          store_close(struct store *s);   /* verbs under way end `away`     */
+
+bool        store_is_ready(const struct store *s);
+const char *store_why(const struct store *s); /* it is not                      */
+
+/* For the store's own files. */
+bool store_notifies(const struct store *s);
+void store_do(struct store *s, struct pg_work *w);
+
+#endif

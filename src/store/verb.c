@@ -1,0 +1,172 @@
+#include "store/verb.h"
+
+#include "base/log.h"
+#include "store/store.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const char *const end_names[] = {
+    [STORE_OK] = "ok",           [STORE_NOT_FOUND] = "not_found", [STORE_CONFLICT] = "conflict",
+    [STORE_BUSY] = "busy",       [STORE_AWAY] = "away",           [STORE_UNKNOWN] = "unknown",
+    [STORE_REFUSED] = "refused",
+};
+
+const char *store_end_name(enum store_end end)
+{
+    return end_names[end];
+}
+
+/* ---- ends ------------------------------------------------------------------------------ */
+
+/* The first row whose state is a beginning of the database's. */
+static const struct refusal {
+    const char    *state;
+    enum store_end end;
+    const char    *why;
+} refusals[] = {
+    { "22003", STORE_REFUSED, "a number is too large" },
+    { "22021", STORE_REFUSED, "the text holds a character that cannot be kept" },
+    { "22P05", STORE_REFUSED, "the text holds a character that cannot be kept" },
+    { "22", STORE_REFUSED, "a value has not the form that it must have" },
+    { "23503", STORE_NOT_FOUND, "what it belongs to is not there" },
+    { "23505", STORE_CONFLICT, "it is there already" },
+    { "23", STORE_REFUSED, "a value is longer or other than it may be" },
+    { "54", STORE_REFUSED, "it is too large to be kept" },
+    { "40", STORE_BUSY, "others change the same thing" },
+    { "55P03", STORE_BUSY, "others change the same thing" },
+    { "57014", STORE_BUSY, "the database took too long" },
+    { "53100", STORE_AWAY, "the database has no room left" },
+    { "53", STORE_BUSY, "the database has too much to do" },
+    { "08", STORE_AWAY, "the database is away" },
+    { "25006", STORE_AWAY, "the database takes no writes" },
+    { "57", STORE_AWAY, "the database is away" },
+    { "", STORE_AWAY, "the database does not understand what it is asked" },
+};
+
+/* Only the last row is news: nobody outside can cause it. */
+static const struct refusal *refusal_of(const char *state)
+{
+    const struct refusal *r = refusals;
+
+    while (strncmp(state, r->state, strlen(r->state)) != 0)
+        r++;
+    if (!*r->state)
+        LOG(LOG_ERROR, L_MSG("database refuses a statement"), L_TEXT("sqlstate", state));
+    return r;
+}
+
+static void set_end(struct verb *v, enum store_end end, const char *why)
+{
+    v->end = end;
+    v->why = why;
+}
+
+static void judge(struct verb *v, enum pg_end end, const char *state)
+{
+    switch (end) {
+    case PG_DONE: set_end(v, STORE_OK, ""); break;
+    case PG_BUSY: set_end(v, STORE_BUSY, "the database has too much to do"); break;
+    case PG_AWAY: set_end(v, STORE_AWAY, "the database is away"); break;
+    case PG_UNKNOWN:
+        set_end(v, STORE_UNKNOWN, "the database did not say whether it is done");
+        break;
+    case PG_REFUSED: set_end(v, refusal_of(state)->end, refusal_of(state)->why); break;
+    }
+    if (v->end == STORE_OK && v->kind->judge)
+        v->kind->judge(v);
+    if (v->end == STORE_NOT_FOUND)
+        v->why = "it is not there";
+}
+
+static void on_rows(struct pg_work *w, size_t step, const struct pg_rows *rows)
+{
+    struct verb *v = w->owner;
+
+    if (v->kind->rows)
+        v->kind->rows(v, step, rows);
+}
+
+static void on_done(struct pg_work *w, enum pg_end end)
+{
+    struct verb *v = w->owner;
+
+    v->work = NULL;
+    judge(v, end, w->sqlstate);
+    v->done(v);                               /* which may free it              */
+}
+
+static const struct pg_work_ops verb_ops = { .rows = on_rows, .done = on_done };
+
+/* ---- begin, send, drop ----------------------------------------------------------------- */
+
+struct pg_work *verb_begin(struct store *s, struct verb *v, const struct verb_kind *kind)
+{
+    assert(!v->work && v->done);
+    arena_release(&v->arena);
+    v->kind = kind;
+    v->store = s;
+    v->work = pg_work_new(&verb_ops, v);
+    return v->work;
+}
+
+void verb_send(struct verb *v)
+{
+    store_do(v->store, v->work);
+}
+
+void verb_drop(struct verb *v)
+{
+    if (v->work)
+        pg_forget(v->work);
+    v->work = NULL;
+    arena_release(&v->arena);
+}
+
+/* ---- rows and parameters --------------------------------------------------------------- */
+
+struct str verb_text(struct verb *v, const struct pg_rows *rows, size_t row, int column)
+{
+    return arena_str(&v->arena, pg_get(rows, row, column));
+}
+
+static int digit(char c)
+{
+    return c <= '9' ? c - '0' : c - 'a' + 10;
+}
+
+struct str verb_bytes(struct verb *v, const struct pg_rows *rows, size_t row, int column)
+{
+    struct str hex = pg_get(rows, row, column);
+    char      *bytes = arena_new(&v->arena, hex.n / 2 + 1);
+
+    for (size_t i = 0; i < hex.n / 2; i++)
+        bytes[i] = (char)(digit(hex.p[2 * i]) << 4 | digit(hex.p[2 * i + 1]));
+    return (struct str){ bytes, hex.n / 2 };
+}
+
+void put_text_or_null(struct pg_work *w, struct str text)
+{
+    if (text.n)
+        pg_text(w, text);
+    else
+        pg_null(w);
+}
+
+void put_count_or_null(struct pg_work *w, int64_t n)
+{
+    if (n >= 0)
+        pg_int(w, n);
+    else
+        pg_null(w);
+}
+
+void put_json(struct pg_work *w, struct str json)
+{
+    pg_text(w, json.n ? json : STR("{}"));
+}
+
+void put_limit(struct pg_work *w, int64_t n, int64_t most)
+{
+    pg_int(w, n < 0 ? 0 : n < most ? n : most);
+}
