@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "store/askers.h"
 #include "store/budget.h"
+#include "store/chats.h"
 
 struct store {
     struct pg_pool      *pool;
@@ -13,6 +14,7 @@ struct store {
 static const struct pg_statement *const tables[] = {
     asker_statements,
     budget_statements,
+    chat_statements,
 };
 
 static struct pg_statement *join_tables(void)

@@ -1,0 +1,67 @@
+#include "database/kept.h"
+
+#include "base/clock.h"
+
+struct store *store;
+bool          kept_ended;
+
+const struct whose anna = { 1, STR_INIT("xcx"), STR_INIT("anna") };
+const struct whose bob = { 1, STR_INIT("xcx"), STR_INIT("bob") };
+const struct whose eve = { 2, STR_INIT("xcx"), STR_INIT("anna") };
+const struct whose other = { 1, STR_INIT("session"), STR_INIT("anna") };
+
+int kept_begin(void **state)
+{
+    char line[300];
+
+    if (cluster_begin(state) != 0)
+        return 1;
+    cluster_make_schema();
+    cluster_sql(line, "INSERT INTO runnel.tenant (name) VALUES ('another site')");
+    return 0;
+}
+
+int kept_end(void **state)
+{
+    return cluster_end(state);
+}
+
+void open_store(size_t connections)
+{
+    char                  why[PG_WHY_MAX] = "";
+    struct store_settings s = { .pool = { .conninfo = cluster_url(),
+                                          .connections = connections,
+                                          .max_waiting = 10000,
+                                          .prepares = true,
+                                          .connect_timeout = 2 * CLOCK_S },
+                                .notifies = true };
+
+    store = store_open(&s, why);
+    check_that(store, "%s", why);
+}
+
+void close_store(void)
+{
+    store_close(store);
+    store = NULL;
+    turn_for(5);
+}
+
+void kept_done(struct verb *v)
+{
+    (void)v;
+    kept_ended = true;
+}
+
+int64_t chat_of(const struct whose *w, const char *uid)
+{
+    struct chat_call c = { 0 };
+    struct new_chat  n = { .uid = str_of(uid), .mode = STR("normal") };
+    int64_t          id;
+
+    AWAIT(c, chat_open(store, &c, w, &n));
+    check_end(c, STORE_OK);
+    id = c.chats[0].id;
+    verb_drop(&c.verb);
+    return id;
+}
