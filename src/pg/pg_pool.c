@@ -10,7 +10,7 @@
 
 enum {
     UNITS_AT_ONCE = 64,                       /* on one connection              */
-    TRIES_MAX = 4,
+    TRIES_MIN = 4,
     FIRST_REST = 50,                          /* ms; doubles up to the last     */
     LAST_REST = 1000,
 };
@@ -124,6 +124,7 @@ static void stand_in_line(struct pg_pool *p, struct pg_work *w)
 void pg_do(struct pg_pool *p, struct pg_work *w)
 {
     w->pool = p;
+    w->asked = clock_now();
     if (w->is_text_bad)
         memcpy(w->sqlstate, "22021", sizeof w->sqlstate);
     if (w->is_text_bad || w->bytes.over || p->line.n >= p->max_waiting) {
@@ -201,6 +202,12 @@ static void on_ready(struct pg *c)
     serve_line(p);
 }
 
+/* A few times, and then as long as it would have waited for a connection. */
+static bool may_try_again(const struct pg_work *w)
+{
+    return w->tries < TRIES_MIN || clock_now() < w->asked + w->max_wait;
+}
+
 static bool is_fatal(const char *sqlstate)
 {
     static const char *const rows[] = { "57P01", "57P02", "57P03", "57P05", "25006" };
@@ -222,7 +229,7 @@ static void on_over(struct pg *c, struct pg_work *w)
     struct pg_pool *p = pool_of(c);
     bool            is_wrong_server = w->failed && strcmp(w->sqlstate, "25006") == 0;
 
-    if (w->failed && may_pass(w->sqlstate) && w->tries < TRIES_MAX)
+    if (w->failed && may_pass(w->sqlstate) && may_try_again(w))
         stand_in_front(p, w);
     else
         finish(w, w->failed ? PG_REFUSED : PG_DONE);
@@ -241,7 +248,7 @@ static void take_back(struct pg_pool *p, struct pg *c)
         list_take(&c->works, &w->link);
         deadline_disarm(&w->patience);
         w->on = NULL;
-        if (w->is_late || w->once || w->tries >= TRIES_MAX)
+        if (w->is_late || w->once || !may_try_again(w))
             finish(w, PG_UNKNOWN);
         else
             stand_in_front(p, w);

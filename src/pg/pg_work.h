@@ -59,6 +59,7 @@ struct pg_work {
     size_t                     n;
     bool                       failed, is_text_bad, is_late, is_forgotten;
     unsigned                   tries;
+    uint64_t                   asked;         /* clock, ns                      */
     struct pg                 *on;            /* the connection it was sent on  */
     struct pg_pool            *pool;
     struct deadline            patience;

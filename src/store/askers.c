@@ -11,11 +11,11 @@ const struct pg_statement asker_statements[] = {
                  "SELECT a.tenant, a.id, coalesce(p.id, 0), a.is_disabled,"
                  " coalesce(a.expires_at <= now(), false), coalesce(p.status::text, 'approved'),"
                  " array_to_string(a.models, E'\\n'), coalesce(p.subject, ''),"
-                 " coalesce(p.nickname, ''), coalesce(p.role, ''), "
-                 LIMITED("w.api_key = a.id", "a.account")
-                 " FROM runnel.api_key a"
-                 " LEFT JOIN runnel.account p ON p.tenant = a.tenant AND p.id = a.account"
-                 " WHERE a.hash = decode($1, 'hex')" },
+                 " coalesce(p.nickname, ''), coalesce(p.role, ''), " LIMITED(
+                     "w.api_key = a.id",
+                     "a.account") " FROM runnel.api_key a"
+                                  " LEFT JOIN runnel.account p ON p.tenant = a.tenant AND p.id = a.account"
+                                  " WHERE a.hash = decode($1, 'hex')" },
     [MAKE_ACCOUNT] = { "asker_make",
                        "INSERT INTO runnel.account (tenant, subject, status)"
                        " SELECT id, $2, (CASE WHEN $3 THEN 'approved' ELSE 'pending' END)"
@@ -25,9 +25,10 @@ const struct pg_statement asker_statements[] = {
                        " ON CONFLICT (tenant, subject) DO NOTHING" },
     [BY_SUBJECT] = { "asker_by_subject",
                      "SELECT a.tenant, 0, a.id, false, false, a.status::text, NULL, a.subject,"
-                     " a.nickname, a.role, " LIMITED("false", "a.id")
-                     " FROM runnel.account a JOIN runnel.tenant t ON t.id = a.tenant"
-                     " WHERE t.name = $1 AND a.subject = $2" },
+                     " a.nickname, a.role, " LIMITED(
+                         "false",
+                         "a.id") " FROM runnel.account a JOIN runnel.tenant t ON t.id = a.tenant"
+                                 " WHERE t.name = $1 AND a.subject = $2" },
     { NULL, NULL },
 };
 

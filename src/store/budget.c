@@ -87,9 +87,8 @@ const struct pg_statement budget_statements[] = {
                       "  money = u.money + excluded.money" },
     [SWEEP_PACE] = { "budget_sweep_pace",
                      "DELETE FROM runnel.pace WHERE minute < now() - interval '10 minutes'" },
-    [SWEEP_RESERVED] = { "budget_sweep_reserved",
-                         "DELETE FROM runnel.reservation"
-                         " WHERE expires_at < now() - interval '2 days'" },
+    [SWEEP_RESERVED] = { "budget_sweep_reserved", "DELETE FROM runnel.reservation"
+                                                  " WHERE expires_at < now() - interval '2 days'" },
     [SWEEP_BILLED] = { "budget_sweep_billed",
                        "DELETE FROM runnel.billed WHERE at < now() - interval '2 days'" },
     { NULL, NULL },

@@ -1,0 +1,255 @@
+/* budget_test.c - who asks, and what he may use, with a real database. */
+#include "store/budget.h"
+#include "database/kept.h"
+
+enum { CENTS = 25, TRIES = 200 };
+
+static struct asker with_key;                 /* its key's id is in the database */
+
+static void sql(const char *text)
+{
+    char line[300];
+
+    cluster_sql(line, "%s", text);
+}
+
+static int64_t number(const char *text)
+{
+    char line[300];
+
+    cluster_sql(line, "%s", text);
+    return strtoll(line, NULL, 10);
+}
+
+/* A key with one allowance, of these columns. */
+static void begin(const char *columns, const char *values)
+{
+    char line[300];
+
+    sql("TRUNCATE runnel.api_key, runnel.allowance, runnel.spending, runnel.reservation,"
+        " runnel.pace, runnel.billed, runnel.usage CASCADE");
+    sql("INSERT INTO runnel.api_key (tenant, name, hash, hint) VALUES (1, 'k', sha256('secret'), 'rk')");
+    cluster_sql(line,
+                "INSERT INTO runnel.allowance (tenant, api_key, %s) SELECT 1, id, %s FROM"
+                " runnel.api_key",
+                columns, values);
+    with_key = (struct asker){ .tenant = 1,
+                               .key = number("SELECT id FROM runnel.api_key"),
+                               .is_limited = true };
+    open_store(4);
+}
+
+static enum budget_limit reserve(const char *turn, uint64_t tokens, uint64_t money)
+{
+    struct budget_call c = { .limit = BUDGET_FREE };
+    struct budget_ask  ask = {
+         .asker = &with_key, .turn = str_of(turn), .tokens = tokens, .money = money, .seconds = 600
+    };
+
+    AWAIT(c, budget_reserve(store, &c, &ask));
+    check_end(c, STORE_OK);
+    verb_drop(&c.verb);
+    return c.limit;
+}
+
+static void settle(const char *turn, uint64_t prompt, uint64_t completion, uint64_t money)
+{
+    struct budget_bill bill = { .tenant = 1,
+                                .key = with_key.key,
+                                .turn = str_of(turn),
+                                .model = STR("m"),
+                                .usage = { prompt, completion },
+                                .money = money };
+
+    budget_settle(store, &bill);
+    turn_for(50);
+}
+
+/* ---- who asks -------------------------------------------------------------------------- */
+
+static enum asker_standing standing_of_key(const char *hash_sql, enum store_end want)
+{
+    struct asker_call c = { .asker = { .tenant = 0 } };
+    char              hex[300], bytes[32];
+
+    cluster_sql(hex, "SELECT encode(%s, 'hex')", hash_sql);
+    for (int i = 0; i < 32; i++) {
+        char two[3] = { hex[2 * i], hex[2 * i + 1], '\0' };
+
+        bytes[i] = (char)strtol(two, NULL, 16);
+    }
+    AWAIT(c, asker_by_key(store, &c, (struct str){ bytes, 32 }));
+    check_end(c, want);
+    if (want == STORE_OK)
+        assert_int_equal(c.asker.key, with_key.key);
+    verb_drop(&c.verb);
+    return c.asker.standing;
+}
+
+TEST(a_key_is_known_by_its_hash)
+{
+    begin("streams", "1");
+    assert_int_equal(standing_of_key("sha256('secret')", STORE_OK), ASKER_WELCOME);
+    standing_of_key("sha256('Secret')", STORE_NOT_FOUND);
+    sql("UPDATE runnel.api_key SET expires_at = now() - interval '1 second'");
+    assert_int_equal(standing_of_key("sha256('secret')", STORE_OK), ASKER_KEY_EXPIRED);
+    sql("UPDATE runnel.api_key SET is_disabled = true");
+    assert_int_equal(standing_of_key("sha256('secret')", STORE_OK), ASKER_KEY_DISABLED);
+    close_store();
+}
+
+static void check_subject(const char *tenant, const char *subject, bool is_approved,
+                          enum store_end end, enum asker_standing standing)
+{
+    struct asker_call c = { .asker = { .tenant = 0 } };
+
+    AWAIT(c, asker_by_subject(store, &c, str_of(tenant), str_of(subject), is_approved));
+    check_end(c, end);
+    if (end == STORE_OK)
+        assert_int_equal(c.asker.standing, standing);
+    verb_drop(&c.verb);
+}
+
+TEST(a_subject_gets_an_account_and_keeps_it)
+{
+    begin("streams", "1");
+    sql("DELETE FROM runnel.account WHERE subject LIKE 'new%'");
+    check_subject("default", "new 'one\"; --", false, STORE_OK, ASKER_PENDING);
+    check_subject("default", "new 'one\"; --", true, STORE_OK, ASKER_PENDING);
+    check_subject("default", "new two", true, STORE_OK, ASKER_WELCOME);
+    sql("UPDATE runnel.account SET status = 'rejected' WHERE subject = 'new two'");
+    check_subject("default", "new two", true, STORE_OK, ASKER_REJECTED);
+    sql("UPDATE runnel.account SET status = 'disabled' WHERE subject = 'new two'");
+    check_subject("default", "new two", true, STORE_OK, ASKER_DISABLED);
+    check_subject("nowhere", "new two", true, STORE_NOT_FOUND, ASKER_WELCOME);
+    assert_int_equal(number("SELECT count(*) FROM runnel.account WHERE subject LIKE 'new%'"), 2);
+    close_store();
+}
+
+/* ---- what he may use --------------------------------------------------------------------- */
+
+TEST(each_limit_stands_in_the_way_and_no_other)
+{
+    static const struct {
+        const char       *column;
+        enum budget_limit limit;
+    } rows[] = {
+        { "requests_per_minute", BUDGET_REQUESTS },
+        { "tokens_per_minute", BUDGET_TOKENS },
+        { "streams", BUDGET_STREAMS },
+        { "tokens_per_day", BUDGET_DAY_TOKENS },
+        { "money_per_day", BUDGET_DAY_MONEY },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        begin(rows[i].column, "3");
+        for (int n = 0; n < 3; n++) {
+            char turn[16];
+
+            snprintf(turn, sizeof turn, "t%d", n);
+            assert_int_equal(reserve(turn, 1, 1), BUDGET_FREE);
+        }
+        check_that(reserve("t3", 1, 1) == rows[i].limit, "%s", rows[i].column);
+        assert_int_equal(reserve("t1", 1, 1), BUDGET_FREE);          /* it has its place  */
+        assert_int_equal(number("SELECT count(*) FROM runnel.reservation"), 3);
+        close_store();
+    }
+}
+
+TEST(what_was_not_used_is_given_back)
+{
+    begin("tokens_per_day, money_per_day", "100, 100");
+    assert_int_equal(reserve("a", 100, 100), BUDGET_FREE);
+    assert_int_equal(reserve("b", 1, 0), BUDGET_DAY_TOKENS);
+    settle("a", 6, 4, 10);
+    settle("a", 6, 4, 10);
+    assert_int_equal(reserve("b", 90, 90), BUDGET_FREE);
+    assert_int_equal(reserve("c", 1, 0), BUDGET_DAY_TOKENS);
+    settle("b", 100, 100, 500);               /* more than it had: it is counted */
+    assert_int_equal(number("SELECT tokens FROM runnel.spending"), 210);
+    assert_int_equal(number("SELECT money FROM runnel.spending"), 510);
+    assert_int_equal(number("SELECT requests FROM runnel.usage"), 2);
+    assert_int_equal(number("SELECT prompt_tokens FROM runnel.usage"), 106);
+    close_store();
+}
+
+TEST(a_reservation_that_nobody_settles_expires)
+{
+    begin("tokens_per_day", "10");
+    assert_int_equal(reserve("a", 10, 0), BUDGET_FREE);
+    assert_int_equal(reserve("b", 1, 0), BUDGET_DAY_TOKENS);
+    sql("UPDATE runnel.reservation SET expires_at = now() - interval '1 second'");
+    assert_int_equal(reserve("b", 10, 0), BUDGET_FREE);
+    settle("a", 3, 3, 0);                     /* late, but it was used          */
+    assert_int_equal(number("SELECT tokens FROM runnel.spending"), 6);
+    close_store();
+}
+
+static struct budget_call calls[TRIES];
+static size_t             n_over;
+static bool               all_over;
+
+static void one_over(struct verb *v)
+{
+    check_that(v->end == STORE_OK, "%s", v->why);
+    all_over = ++n_over == TRIES;
+}
+
+TEST(the_last_cent_is_taken_once)
+{
+    char   names[TRIES][16];
+    size_t free_ones = 0;
+
+    begin("money_per_day", "25");
+    n_over = all_over = 0;
+    memset(calls, 0, sizeof calls);
+    for (int i = 0; i < TRIES; i++) {
+        snprintf(names[i], sizeof names[i], "t%d", i);
+        calls[i].verb.done = one_over;
+        budget_reserve(
+            store, &calls[i],
+            &(struct budget_ask){
+                .asker = &with_key, .turn = str_of(names[i]), .money = 1, .seconds = 600 });
+    }
+    turn_until(&all_over, 20000);
+    for (int i = 0; i < TRIES; i++) {
+        free_ones += calls[i].limit == BUDGET_FREE;
+        verb_drop(&calls[i].verb);
+    }
+    assert_int_equal(free_ones, CENTS);
+    assert_int_equal(number("SELECT sum(money) FROM runnel.reservation"), CENTS);
+    close_store();
+}
+
+TEST(nothing_is_counted_twice_though_connections_break)
+{
+    begin("tokens_per_day", "1000000");
+    for (int i = 0; i < 60; i++) {
+        char turn[16];
+
+        snprintf(turn, sizeof turn, "t%d", i);
+        settle(turn, 1, 1, 1);
+        if (i % 3 == 0)
+            sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE application_name = 'runnel'");
+    }
+    turn_for(1000);
+    assert_int_equal(number("SELECT requests FROM runnel.usage"), 60);
+    assert_int_equal(number("SELECT completion_tokens FROM runnel.usage"), 60);
+    close_store();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_key_is_known_by_its_hash),
+        cmocka_unit_test(a_subject_gets_an_account_and_keeps_it),
+        cmocka_unit_test(each_limit_stands_in_the_way_and_no_other),
+        cmocka_unit_test(what_was_not_used_is_given_back),
+        cmocka_unit_test(a_reservation_that_nobody_settles_expires),
+        cmocka_unit_test(the_last_cent_is_taken_once),
+        cmocka_unit_test(nothing_is_counted_twice_though_connections_break),
+    };
+
+    return cmocka_run_group_tests(tests, kept_begin, kept_end);
+}
