@@ -120,8 +120,8 @@ static int help_of_group(const char *first)
 struct line {
     int         argc, at;
     char      **argv;
-    const char *file;
-    const char *overrides[OVERRIDES_MAX + 2]; /* one is the database            */
+    const char *file, *database;
+    const char *overrides[OVERRIDES_MAX + 2]; /* one more, and the end          */
     size_t      n_overrides;
 };
 
@@ -144,22 +144,6 @@ static void override(struct line *l, const char *text)
     l->overrides[l->n_overrides++] = text;
 }
 
-/* --set database.url=... in other words. */
-static void override_database(struct line *l, const char *url)
-{
-    static struct buf text = { .limit = 64 * 1024 };
-
-    buf_clear(&text);
-    buf_addf(&text, "database.url=%s", url);
-    buf_add_char(&text, '\0');
-    if (text.over)
-        die("the address of the database is too long");
-    for (size_t i = 0; i < l->n_overrides; i++)
-        if (str_starts(str_of(l->overrides[i]), STR("database.url=")))
-            l->overrides[i] = text.p;
-    override(l, text.p);
-}
-
 static bool take_common(struct command_call *c, struct line *l)
 {
     const char *name = l->argv[l->at];
@@ -169,7 +153,7 @@ static bool take_common(struct command_call *c, struct line *l)
     else if (strcmp(name, "--set") == 0)
         override(l, value(c, l));
     else if (strcmp(name, "--database") == 0)
-        override_database(l, value(c, l));
+        l->database = value(c, l);
     else if (strcmp(name, "--json") == 0)
         c->as_json = true;
     else
@@ -285,11 +269,20 @@ struct pg_now *command_database(struct command_call *c)
 
 /* ---- the whole ----------------------------------------------------------------------- */
 
-static struct settings *load(const struct line *l)
+static struct settings *load(struct line *l)
 {
-    struct buf       mistakes = BUF(64 * 1024);
-    struct settings *s = settings_load(l->file, l->overrides, &mistakes);
+    struct buf       mistakes = BUF(64 * 1024), url = BUF(64 * 1024);
+    struct settings *s;
 
+    if (l->database) {
+        buf_addf(&url, "database.url=%s", l->database);
+        buf_add_char(&url, '\0');
+        if (url.over)
+            die("the address of the database is too long");
+        l->overrides[l->n_overrides++] = url.p;             /* the last one counts */
+    }
+    s = settings_load(l->file, l->overrides, &mistakes);
+    buf_release(&url);
     if (!s) {
         fprintf(stderr, "%.*s", STR_ARG(buf_str(&mistakes)));
         die("the settings have mistakes; nothing was done");

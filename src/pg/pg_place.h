@@ -3,8 +3,8 @@
  * libpq would look names up without returning to the loop, and would wait for a dead host
  * as long as the kernel does. So it is given one numeric address at a time.
  */
-#ifndef PG_PLACE_H
-#define PG_PLACE_H
+#ifndef PG_PG_PLACE_H
+#define PG_PG_PLACE_H
 
 #include "base/str.h"
 

@@ -4,8 +4,8 @@
  * of them knocks, at most once a second; when it gets through the others follow. Units that
  * were under way when a connection broke are sent again on another, unless they are `once`.
  */
-#ifndef PG_POOL_H
-#define PG_POOL_H
+#ifndef PG_PG_POOL_H
+#define PG_PG_POOL_H
 
 #include "pg/pg.h"
 

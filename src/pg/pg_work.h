@@ -12,8 +12,8 @@
  * A unit is told to be `once` if doing it twice would matter; all others are repeated when
  * the connection is lost under them. Write statements so that repeating is harmless.
  */
-#ifndef PG_WORK_H
-#define PG_WORK_H
+#ifndef PG_PG_WORK_H
+#define PG_PG_WORK_H
 
 #include "base/buf.h"
 #include "base/deadline.h"

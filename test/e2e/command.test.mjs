@@ -120,7 +120,9 @@ describe('the database', () => {
     await d.good(['tenant', 'list', '--database', d.url], { env: wrong });
     await d.good(['tenant', 'list', '--set', `database.url=${d.url}`], { env: wrong });
     await d.good(['tenant', 'list', '--set', 'database.url=postgresql://u@127.0.0.1:1/x', '--database', d.url], { env: wrong });
-    await d.good(['tenant', 'list', '--database', d.url, '--set', 'log.level=error'], { env: wrong });
+    await d.good(['tenant', 'list', '--database', d.url, '--set', 'database.url=postgresql://u@127.0.0.1:1/x'], { env: wrong });
+    await d.good(['tenant', 'list', '--database', wrong.RUNNEL_DATABASE_URL, '--database', d.url], { env: wrong });
+    await d.refused(['tenant', 'list', '--database', `postgresql://${'x'.repeat(70000)}/`], /too long/);
     const file = join(scratch(), 'runnel.yaml');
     writeFileSync(file, `database: {url: "${d.url}"}\n`);
     await d.good(['tenant', 'list', '--config', file], { env: { RUNNEL_DATABASE_URL: undefined } });
