@@ -137,6 +137,7 @@ static const char *const data_after[] = {
 TEST(each_of_ours_is_done_where_data_is)
 {
     struct pg_now *db = fresh();
+    char           all[20];
 
     for (size_t n = 1; n <= n_migrations; n++) {
         check_that(migrate(db, migrations, n), "%.*s", STR_ARG(buf_str(&why)));
@@ -144,8 +145,9 @@ TEST(each_of_ours_is_done_where_data_is)
         if (n < COUNT(data_after) && data_after[n])
             must(db, data_after[n]);
     }
+    snprintf(all, sizeof all, "%zu", n_migrations);
     check_one(db, "SELECT count(*) FROM runnel.migration WHERE done_at >= began_at AND name <> ''",
-              "1");
+              all);
     check_one(db, "SELECT content FROM runnel.message", "hello");
     check_one(db, "SELECT count(*) FROM runnel.tenant WHERE id = 1 AND name = 'default'", "1");
     check_that(migrate(db, migrations, n_migrations), "%.*s", STR_ARG(buf_str(&why)));
@@ -201,7 +203,7 @@ TEST(the_program_knows_what_a_database_is)
         { "INSERT INTO runnel.migration SELECT 1000, 'future', sha256('y'), now(), now();"
           "UPDATE runnel.migration SET hash = sha256('x')",
           SCHEMA_OTHER, "was another" },
-        { "DELETE FROM runnel.migration WHERE number = 1", SCHEMA_NEWER, "a newer one" },
+        { "DELETE FROM runnel.migration WHERE number < 1000", SCHEMA_NEWER, "a newer one" },
         { "DELETE FROM runnel.migration", SCHEMA_NONE, "runnel migrate" },
         { "DROP TABLE runnel.migration", SCHEMA_NONE, "runnel migrate" },
     };
