@@ -5,6 +5,7 @@
  * or at a second signal, is told so truthfully and ended.
  */
 #include "api/api.h"
+#include "api/guard.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -16,6 +17,7 @@
 #include "net/ws_client.h"
 #include "pg/pg_place.h"
 #include "provider/catalog.h"
+#include "store/store.h"
 #include "turn/admit.h"
 #include "turn/turn.h"
 #include "wire/jwt_key.h"
@@ -40,12 +42,34 @@ static struct {
     bool               serving, draining, ending;
     uint64_t           cut_at;                /* when the last connections are closed */
     struct deadline    drain;
+    struct store      *store;                 /* NULL: no database              */
 } service;
 
 /* ---- settings ------------------------------------------------------------------- */
 
+static void open_store(const struct database_settings *s)
+{
+    struct store_settings settings = { .pool = { .conninfo = s->url,
+                                                 .connections = s->connections,
+                                                 .max_waiting = s->max_waiting,
+                                                 .prepares = s->prepares != 0,
+                                                 .connect_timeout = s->connect_timeout } };
+    char                  why[PG_WHY_MAX] = "";
+
+    service.store = store_open(&settings, why);
+    if (!service.store)
+        die("database.url: %s", why);
+}
+
 static void use_settings(struct settings *s)
 {
+    const char *why = "";
+
+    if (s->database.url.n && !service.store && !service.serving)
+        open_store(&s->database);
+    if (!guard_configure(&s->access, service.store, &why))
+        die("access.jwt_key: %s", why);       /* load() has tried it            */
+    api_use_store(service.store);
     log_setup((enum log_level)s->log_level, (enum log_format)s->log_format);
     admit_configure(&s->turns);
     api_configure(s);
@@ -115,7 +139,7 @@ static void tell_mistakes(const struct buf *mistakes)
 static void reload(int signal)
 {
     struct buf       mistakes = BUF(64 * 1024);
-    struct str       listen = api_settings()->listen;
+    struct str       listen = api_settings()->listen, url = api_settings()->database.url;
     struct settings *s = load(&mistakes);
 
     (void)signal;
@@ -126,6 +150,8 @@ static void reload(int signal)
         if (!str_eq(s->listen, listen))
             LOG(LOG_WARN, L_MSG("a new listen address takes a restart"),
                 L_STR("listen", s->listen));
+        if (!str_eq(s->database.url, url))
+            LOG(LOG_WARN, L_MSG("another database takes a restart"));
         use_settings(s);
         LOG(LOG_INFO, L_MSG("reloaded"), L_INT("models", s->models.n),
             L_INT("providers", s->providers.n));
@@ -229,8 +255,11 @@ static int serve(void)
     loop_run();
     LOG(LOG_INFO, L_MSG("stopped"));
     log_flush();
+    guard_release();
     http_clients_close();
     ws_clients_close();
+    if (service.store)
+        store_close(service.store);
     loop_close();
     resolve_forget_all();
     offer_withdraw();

@@ -12,6 +12,7 @@ struct route {
     const char      *path;
     void (*serve)(struct http_exchange *x, const struct http_reader *rq);
     enum { ROUTE_PLAIN, ROUTE_TAKES_JSON } body;
+    enum { ROUTE_OPEN, ROUTE_GUARDED } guard;
     bool quiet; /* asked all the time: logged at debug */
 };
 
@@ -20,6 +21,10 @@ extern const struct http_app api_app;
 /* The settings of new requests; they stay the caller's. */
 void                   api_configure(const struct settings *s);
 const struct settings *api_settings(void);
+
+struct store;
+void          api_use_store(struct store *s); /* NULL: nothing is kept         */
+struct store *api_store(void);
 
 void api_set_ready(bool ready);
 bool api_is_ready(void);

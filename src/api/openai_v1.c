@@ -1,6 +1,7 @@
 /* openai_v1.c - /v1/chat/completions, /v1/embeddings and /v1/models, as OpenAI's SDKs know
  * them. */
 #include "api/api.h"
+#include "api/guard.h"
 #include "api/openai_dialect.h"
 #include "api/openai_question.h"
 #include "api/openai_refusal.h"
@@ -43,7 +44,7 @@ static void start_turn(struct http_exchange *x, struct question *q, const struct
 /* NULL: refused, and the question is gone. */
 static const struct model *find_model(struct http_exchange *x, struct question *q)
 {
-    const struct model *model = offer_find(q->model);
+    const struct model *model = guard_may_use(x, q->model) ? offer_find(q->model) : NULL;
 
     if (model && offer_can(model, q->asked))
         return model;
@@ -117,7 +118,9 @@ void openai_serve_models(struct http_exchange *x, const struct http_reader *rq)
     (void)rq;
     buf_lit(&body, "{\"object\":\"list\",\"data\":[");
     for (size_t i = 0; i < offer_count(); i++) {
-        if (i)
+        if (!guard_may_use(x, offer_name(offer_at(i))))
+            continue;
+        if (body.p[body.n - 1] != '[')
             buf_lit(&body, ",");
         write_model(offer_at(i), &body);
     }
@@ -135,7 +138,7 @@ void openai_serve_model(struct http_exchange *x, const struct http_reader *rq)
 
     if (!api_path_id(x, rq, &arena, &name))
         openai_refuse(x, 400, "the model name in the path is malformed", "model", NULL);
-    else if (!(m = offer_find(name)))
+    else if (!guard_may_use(x, name) || !(m = offer_find(name)))
         openai_refuse_model(x, name, "model");
     else {
         write_model(m, &body);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "store/store.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -17,7 +18,9 @@ void ops_serve_livez(struct http_exchange *x, const struct http_reader *rq)
 void ops_serve_readyz(struct http_exchange *x, const struct http_reader *rq)
 {
     (void)rq;
-    if (api_is_ready())
+    if (api_is_ready() && api_store() && !store_is_ready(api_store()))
+        api_answer_json(x, 503, STR("{\"status\":\"no database\"}"));
+    else if (api_is_ready())
         api_answer_json(x, 200, STR("{\"status\":\"ready\"}"));
     else
         api_answer_json(x, 503, STR("{\"status\":\"draining\"}"));

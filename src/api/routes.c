@@ -2,6 +2,7 @@
 #include "api/api.h"
 
 #include "api/cors.h"
+#include "api/guard.h"
 #include "api/openai_dialect.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -12,18 +13,21 @@
 #include <string.h>
 
 static const struct route routes[] = {
-    { HTTP_METHOD_POST, "/v1/chat/completions", openai_serve_chat, ROUTE_TAKES_JSON, false },
-    { HTTP_METHOD_POST, "/v1/embeddings", openai_serve_embeddings, ROUTE_TAKES_JSON, false },
-    { HTTP_METHOD_GET, "/v1/models", openai_serve_models, ROUTE_PLAIN, false },
-    { HTTP_METHOD_GET, "/v1/models/{id}", openai_serve_model, ROUTE_PLAIN, false },
-    { HTTP_METHOD_GET, "/livez", ops_serve_livez, ROUTE_PLAIN, true },
-    { HTTP_METHOD_GET, "/readyz", ops_serve_readyz, ROUTE_PLAIN, true },
-    { HTTP_METHOD_GET, "/metrics", ops_serve_metrics, ROUTE_PLAIN, true },
+    { HTTP_METHOD_POST, "/v1/chat/completions", openai_serve_chat, ROUTE_TAKES_JSON, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_POST, "/v1/embeddings", openai_serve_embeddings, ROUTE_TAKES_JSON, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_GET, "/v1/models", openai_serve_models, ROUTE_PLAIN, ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/v1/models/{id}", openai_serve_model, ROUTE_PLAIN, ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/livez", ops_serve_livez, ROUTE_PLAIN, ROUTE_OPEN, true },
+    { HTTP_METHOD_GET, "/readyz", ops_serve_readyz, ROUTE_PLAIN, ROUTE_OPEN, true },
+    { HTTP_METHOD_GET, "/metrics", ops_serve_metrics, ROUTE_PLAIN, ROUTE_OPEN, true },
 };
 enum { ROUTES = sizeof routes / sizeof *routes };
 
 static const struct settings *settings;
 static bool                   is_ready;
+static struct store          *store;
 
 void api_configure(const struct settings *s)
 {
@@ -33,6 +37,16 @@ void api_configure(const struct settings *s)
 const struct settings *api_settings(void)
 {
     return settings;
+}
+
+void api_use_store(struct store *s)
+{
+    store = s;
+}
+
+struct store *api_store(void)
+{
+    return store;
 }
 
 void api_set_ready(bool ready)
@@ -143,6 +157,8 @@ static bool on_head(struct http_exchange *x, const struct http_reader *rq)
         return true;
     if (!route)
         return refuse_route(x, rq->target.path);
+    if (route->guard == ROUTE_GUARDED && !guard_check(x, rq))
+        return false;
     return route->body == ROUTE_PLAIN || check_json(x, rq);
 }
 
@@ -176,7 +192,7 @@ static void write_refusal(const struct http_exchange *x, struct str path, int st
 {
     (void)x;                                  /* one family of error bodies so far */
     (void)path;
-    openai_write_error(body, status, why, NULL, NULL);
+    openai_write_error(body, status, why, NULL, status == 401 ? "invalid_api_key" : NULL);
 }
 
 static void on_end(const struct http_exchange *x, struct str path)
@@ -184,6 +200,7 @@ static void on_end(const struct http_exchange *x, struct str path)
     const struct route *route = x->route;
     char                status[12];
 
+    guard_forget(x);
     snprintf(status, sizeof status, "%d", x->status);
     metric_add_labelled(METRIC_REQUESTS, route ? route->path : "none", status);
     if (x->logged)

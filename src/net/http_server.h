@@ -33,6 +33,7 @@ struct http_exchange {
     uint64_t         started;                 /* clock, ns                      */
     const void      *route;                   /* the app's own                  */
     bool             logged;                  /* the app's own                  */
+    void            *who;                     /* the app's own                  */
 
     /* The server's. */
     enum { HTTP_QUIET, HTTP_ASKED, HTTP_STREAMING } phase;

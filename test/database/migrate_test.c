@@ -137,7 +137,7 @@ static const char *const data_after[] = {
 TEST(each_of_ours_is_done_where_data_is)
 {
     struct pg_now *db = fresh();
-    char           all[20];
+    char           all[24];
 
     for (size_t n = 1; n <= n_migrations; n++) {
         check_that(migrate(db, migrations, n), "%.*s", STR_ARG(buf_str(&why)));

@@ -1,0 +1,395 @@
+#include "api/guard.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "wire/jwt.h"
+#include "wire/sha256.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    BUCKETS = 1024,
+    KNOWN_MAX = 10000,
+    STALE_S = 60,                             /* believed while nobody can be asked */
+    LEEWAY_S = 60,
+    WORDS_MAX = 160,
+};
+
+/* Somebody who has shown himself. */
+struct known {
+    struct link       in_bucket, by_age;
+    unsigned char     digest[SHA256_BYTES];
+    struct asker_call call;
+    struct asker      asker; /* the last one that was found    */
+    struct arena      arena; /* its texts                      */
+    bool              is_found;
+    int               status; /* of a refusal; 0: welcome       */
+    char              why[WORDS_MAX];
+    uint64_t          until;
+    struct list       visitors; /* who wait for the answer        */
+    size_t            users;
+};
+
+struct visitor {
+    struct link           link;
+    struct http_exchange *x;
+    struct known         *known;
+};
+
+static struct {
+    const struct access_settings *settings;
+    struct store                 *store;
+    struct jwt_key               *key;
+    struct list                   buckets[BUCKETS];
+    struct list                   by_age;     /* the oldest first               */
+} guard;
+
+static struct known nobody = { .asker = { .tenant = 1 }, .is_found = true };
+
+/* ---- settings -------------------------------------------------------------------------- */
+
+static bool is_open(void)
+{
+    return !guard.store && !guard.key && guard.settings->keys.n == 0;
+}
+
+bool guard_configure(const struct access_settings *a, struct store *store, const char **why)
+{
+    static const enum jwt_alg algorithms[] = {
+        [ACCESS_HS256] = JWT_HS256,
+        [ACCESS_RS256] = JWT_RS256,
+        [ACCESS_ES256] = JWT_ES256,
+    };
+    struct jwt_key *key = NULL;
+
+    if (a->jwt_key.n &&
+        !(key = jwt_key_new(algorithms[a->jwt_algorithm], STR(""), a->jwt_key, why)))
+        return false;
+    guard_release();
+    guard.settings = a;
+    guard.store = store;
+    guard.key = key;
+    if (!guard.by_age.head.next) {
+        list_init(&guard.by_age);
+        for (size_t i = 0; i < BUCKETS; i++)
+            list_init(&guard.buckets[i]);
+    }
+    return true;
+}
+
+/* ---- those who are known --------------------------------------------------------------- */
+
+static struct list *bucket_of(const unsigned char *digest)
+{
+    return &guard.buckets[(digest[0] | digest[1] << 8) % BUCKETS];
+}
+
+static void known_free(struct known *k)
+{
+    verb_drop(&k->call.verb);
+    arena_release(&k->arena);
+    mem_free(k);
+}
+
+/* Out of sight; whoever uses it keeps it. */
+static void known_hide(struct known *k)
+{
+    list_take(bucket_of(k->digest), &k->in_bucket);
+    list_take(&guard.by_age, &k->by_age);
+    if (k->users == 0)
+        known_free(k);
+}
+
+void guard_release(void)
+{
+    while (guard.by_age.n)
+        known_hide(LIST_OWNER(list_first(&guard.by_age), struct known, by_age));
+    jwt_key_free(guard.key);
+    guard.key = NULL;
+}
+
+static struct known *find_known(const unsigned char *digest)
+{
+    LIST_EACH(bucket_of(digest), l) {
+        struct known *k = LIST_OWNER(l, struct known, in_bucket);
+
+        if (memcmp(k->digest, digest, SHA256_BYTES) == 0)
+            return k;
+    }
+    return NULL;
+}
+
+static struct known *new_known(const unsigned char *digest)
+{
+    struct known *k = mem_new(sizeof *k);
+
+    memcpy(k->digest, digest, SHA256_BYTES);
+    list_init(&k->visitors);
+    list_push(bucket_of(digest), &k->in_bucket);
+    list_push(&guard.by_age, &k->by_age);
+    if (guard.by_age.n > KNOWN_MAX)
+        known_hide(LIST_OWNER(list_first(&guard.by_age), struct known, by_age));
+    return k;
+}
+
+static void refuse_known(struct known *k, int status, const char *why)
+{
+    k->status = status;
+    snprintf(k->why, sizeof k->why, "%s", why);
+}
+
+static void unuse(struct known *k)
+{
+    if (--k->users == 0 && k != &nobody && !link_is_in(&k->by_age))
+        known_free(k);
+}
+
+/* ---- visitors -------------------------------------------------------------------------- */
+
+static bool let_in(struct http_exchange *x, struct known *k)
+{
+    if (k->status == 401) {
+        http_refuse(x, 401, k->why, STR("www-authenticate: Bearer\r\n"));
+    } else if (k->status == 503) {
+        http_refuse(x, 503, k->why, STR("retry-after: 1\r\n"));
+    } else if (k->status) {
+        http_refuse(x, k->status, k->why, STR(""));
+    } else {
+        k->users++;
+        x->who = k;
+    }
+    return !k->status;
+}
+
+static void visitor_left(void *user)
+{
+    struct visitor *v = user;
+
+    list_take(&v->known->visitors, &v->link);
+    unuse(v->known);
+    mem_free(v);
+}
+
+static bool wait_for(struct http_exchange *x, struct known *k)
+{
+    struct visitor *v = mem_new(sizeof *v);
+
+    v->x = x;
+    v->known = k;
+    k->users++;
+    list_push(&k->visitors, &v->link);
+    http_hold(x);
+    http_watch(x, visitor_left, NULL, v);
+    return true;
+}
+
+static void tell_visitors(struct known *k)
+{
+    struct link *l;
+
+    k->users++;                               /* while we look at it            */
+    while ((l = list_pop(&k->visitors))) {
+        struct visitor       *v = LIST_OWNER(l, struct visitor, link);
+        struct http_exchange *x = v->x;
+
+        mem_free(v);
+        k->users--;
+        http_watch(x, NULL, NULL, NULL);
+        if (let_in(x, k))
+            http_release(x);
+    }
+    unuse(k);
+}
+
+/* ---- looking up ------------------------------------------------------------------------- */
+
+static const struct {
+    int         status;
+    const char *why;
+} standings[] = {
+    [ASKER_WELCOME] = { 0, "" },
+    [ASKER_KEY_DISABLED] = { 401, "this API key was revoked" },
+    [ASKER_KEY_EXPIRED] = { 401, "this API key has expired" },
+    [ASKER_PENDING] = { 403, "this account waits for approval" },
+    [ASKER_REJECTED] = { 403, "this account was not approved" },
+    [ASKER_DISABLED] = { 403, "this account is disabled" },
+};
+
+static void keep_asker(struct known *k)
+{
+    arena_release(&k->arena);
+    k->asker = k->call.asker;
+    k->arena = k->call.verb.arena;            /* its texts are there            */
+    k->call.verb.arena = (struct arena){ NULL };
+    k->is_found = true;
+    refuse_known(k, standings[k->asker.standing].status, standings[k->asker.standing].why);
+}
+
+static bool may_be_stale(const struct known *k)
+{
+    return k->is_found && clock_now() < k->until + STALE_S * CLOCK_S;
+}
+
+static void on_answer(struct verb *v)
+{
+    struct known *k = LIST_OWNER(v, struct known, call.verb);
+    uint64_t      until = clock_now() + guard.settings->cache;
+
+    if (v->end == STORE_OK) {
+        keep_asker(k);
+        k->until = until;
+    } else if (v->end == STORE_NOT_FOUND || v->end == STORE_REFUSED) {
+        k->is_found = false;
+        refuse_known(k, 401, "this API key or token is not known here");
+        k->until = until;
+    } else if (!may_be_stale(k)) {
+        refuse_known(k, 503, "it cannot be looked up at the moment who asks");
+    }
+    tell_visitors(k);
+}
+
+static struct str digest_of(const struct known *k)
+{
+    return (struct str){ (const char *)k->digest, SHA256_BYTES };
+}
+
+/* Settled without the database. */
+static bool settle(struct known *k, int status, const char *why)
+{
+    refuse_known(k, status, why);
+    k->is_found = status == 0;
+    k->until = clock_now() + guard.settings->cache;
+    return true;
+}
+
+static bool is_key_of_settings(const struct known *k)
+{
+    unsigned char digest[SHA256_BYTES];
+
+    for (size_t i = 0; i < guard.settings->keys.n; i++) {
+        sha256(guard.settings->keys.items[i], digest);
+        if (memcmp(digest, k->digest, SHA256_BYTES) == 0)     /* digests tell nothing of keys */
+            return true;
+    }
+    return false;
+}
+
+static bool is_token(struct str shown)
+{
+    const char *dot = shown.n ? memchr(shown.p, '.', shown.n) : NULL;
+
+    return guard.key && dot && memchr(dot + 1, '.', (size_t)(shown.p + shown.n - dot - 1));
+}
+
+/* True: it is settled. */
+static bool look_up_token(struct known *k, struct str shown)
+{
+    const struct access_settings *a = guard.settings;
+    const struct jwt_key         *keys[] = { guard.key };
+    struct jwt_rules              rules = { .keys = keys,
+                                            .n_keys = 1,
+                                            .issuer = a->jwt_issuer,
+                                            .audience = a->jwt_audience,
+                                            .tenant_claim = a->jwt_tenant_claim,
+                                            .leeway = LEEWAY_S };
+    struct jwt                    jwt;
+    enum jwt_verdict              v = jwt_check(&rules, shown, clock_wall_ms() / 1000, &jwt);
+    struct str                    tenant = jwt.tenant.n ? jwt.tenant : STR("default");
+    char                          why[WORDS_MAX];
+
+    if (v != JWT_GOOD) {
+        snprintf(why, sizeof why, "the token %s", jwt_verdict_text(v));
+        return settle(k, 401, why);
+    }
+    if (guard.store) {
+        asker_by_subject(guard.store, &k->call, tenant, jwt.subject,
+                         a->new_accounts == ACCESS_APPROVED);
+    } else {
+        k->asker = (struct asker){ .tenant = 1, .subject = arena_str(&k->arena, jwt.subject) };
+        settle(k, str_eq(tenant, STR("default")) ? 0 : 401, "the token is for another tenant");
+    }
+    jwt_release(&jwt);
+    return !guard.store;
+}
+
+/* True: it is settled. */
+static bool look_up(struct known *k, struct str shown)
+{
+    k->call.verb.done = on_answer;
+    if (is_key_of_settings(k)) {
+        k->asker = (struct asker){ .tenant = 1 };
+        return settle(k, 0, "");
+    }
+    if (is_token(shown))
+        return look_up_token(k, shown);
+    if (!guard.store)
+        return settle(k, 401, "this API key is not known here");
+    asker_by_key(guard.store, &k->call, digest_of(k));
+    return false;
+}
+
+/* ---- the request ------------------------------------------------------------------------ */
+
+static struct str shown_by(const struct http_reader *rq)
+{
+    struct str value = http_reader_header(rq, STR("authorization"));
+    struct str scheme = { value.p, value.n < 7 ? value.n : 7 };
+
+    return str_eq_nocase(scheme, STR("bearer ")) ? str_trim(str_from(value, 7)) : STR("");
+}
+
+static bool refuse(struct http_exchange *x, const char *why)
+{
+    http_refuse(x, 401, why, STR("www-authenticate: Bearer\r\n"));
+    return false;
+}
+
+bool guard_check(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct str    shown = shown_by(rq);
+    unsigned char digest[SHA256_BYTES];
+    struct known *k;
+
+    if (is_open())
+        return let_in(x, &nobody);
+    if (!shown.n)
+        return refuse(x, "an API key is needed: send Authorization: Bearer and the key");
+    sha256(shown, digest);
+    k = find_known(digest);
+    if (k && k->call.verb.work)
+        return wait_for(x, k);
+    if (!k)
+        k = new_known(digest);
+    if (clock_now() < k->until || look_up(k, shown))
+        return let_in(x, k);
+    return wait_for(x, k);
+}
+
+const struct asker *guard_asker(const struct http_exchange *x)
+{
+    const struct known *k = x->who;
+
+    return &k->asker;
+}
+
+void guard_forget(const struct http_exchange *x)
+{
+    struct known *k = x->who;
+
+    if (k)
+        unuse(k);
+}
+
+bool guard_may_use(const struct http_exchange *x, struct str model)
+{
+    const struct asker *a = guard_asker(x);
+    struct str          rest = a->models, line;
+
+    if (!a->has_models)
+        return true;
+    while (str_next(&rest, '\n', &line))
+        if (str_eq(line, model))
+            return true;
+    return false;
+}

@@ -1,0 +1,29 @@
+/* guard.h - who may ask.
+ *
+ * What a request shows in its Authorization field is a key of the settings, a person's token,
+ * or a key of the database. The answer is kept for access.cache, under the SHA-256 of what was
+ * shown; while it is looked up, requests that show the same wait together. A service without
+ * keys, tokens and database lets everybody in.
+ */
+#ifndef API_GUARD_H
+#define API_GUARD_H
+
+#include "base/settings.h"
+#include "net/http_server.h"
+#include "store/askers.h"
+
+/* From now on; the settings stay the caller's, the store may be NULL. False: `why` tells what is
+ * wrong with the key for tokens, and nothing was changed. */
+bool guard_configure(const struct access_settings *a, struct store *store, const char **why);
+void guard_release(void);                     /* at the very end                */
+
+/* In on_head(): holds the request until it is known who asks. False: it was refused. */
+bool guard_check(struct http_exchange *x, const struct http_reader *rq);
+
+/* Of a request that was let in, until guard_forget(), which belongs into on_end(). */
+const struct asker *guard_asker(const struct http_exchange *x);
+void                guard_forget(const struct http_exchange *x);
+
+bool guard_may_use(const struct http_exchange *x, struct str model);
+
+#endif
