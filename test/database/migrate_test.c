@@ -132,12 +132,15 @@ static const char *const data_after[] = {
         "INSERT INTO runnel.turn (tenant, id, chat) SELECT 1, 't', id FROM runnel.chat;"
         "INSERT INTO runnel.journal VALUES (1, 't', 0, 'abc');"
         "INSERT INTO runnel.usage (tenant, day, model) VALUES (1, '2026-01-01', 'm')",
+    [2] = "UPDATE runnel.message SET once = 'o'; UPDATE runnel.turn SET has_journal = true",
+    [3] = "INSERT INTO runnel.pace SELECT 1, id, now(), 1, 2 FROM runnel.allowance;"
+          "INSERT INTO runnel.billed VALUES (1, 't')",
 };
 
 TEST(each_of_ours_is_done_where_data_is)
 {
     struct pg_now *db = fresh();
-    char           all[20];
+    char           all[24];
 
     for (size_t n = 1; n <= n_migrations; n++) {
         check_that(migrate(db, migrations, n), "%.*s", STR_ARG(buf_str(&why)));
