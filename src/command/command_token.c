@@ -3,9 +3,9 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "command/command_parts.h"
 #include "wire/jwt.h"
-#include "base/utf8.h"
 
 #include <string.h>
 

@@ -132,6 +132,9 @@ static const char *const data_after[] = {
         "INSERT INTO runnel.turn (tenant, id, chat) SELECT 1, 't', id FROM runnel.chat;"
         "INSERT INTO runnel.journal VALUES (1, 't', 0, 'abc');"
         "INSERT INTO runnel.usage (tenant, day, model) VALUES (1, '2026-01-01', 'm')",
+    [2] = "UPDATE runnel.message SET once = 'o'; UPDATE runnel.turn SET has_journal = true",
+    [3] = "INSERT INTO runnel.pace SELECT 1, id, now(), 1, 2 FROM runnel.allowance;"
+          "INSERT INTO runnel.billed VALUES (1, 't')",
 };
 
 TEST(each_of_ours_is_done_where_data_is)
