@@ -19,6 +19,7 @@
 #include "provider/catalog.h"
 #include "store/store.h"
 #include "turn/admit.h"
+#include "turn/bill.h"
 #include "turn/turn.h"
 #include "wire/jwt_key.h"
 
@@ -70,6 +71,7 @@ static void use_settings(struct settings *s)
     if (!guard_configure(&s->access, service.store, &why))
         die("access.jwt_key: %s", why);       /* load() has tried it            */
     api_use_store(service.store);
+    bill_use_store(service.store);
     log_setup((enum log_level)s->log_level, (enum log_format)s->log_format);
     admit_configure(&s->turns);
     api_configure(s);

@@ -35,6 +35,7 @@ static void start_turn(struct http_exchange *x, struct question *q, const struct
         .question = q,
         .model = model,
         .sink = sink,
+        .asker = guard_asker(x),
         .route = route->path,
         .request_id = str_of(x->id),
         .client = str_of(x->client),

@@ -1,6 +1,7 @@
 #include "api/sse_sink.h"
 
 #include "api/fault_answer.h"
+#include "api/room_fields.h"
 #include "base/clock.h"
 #include "base/deadline.h"
 #include "base/mem.h"
@@ -78,7 +79,15 @@ static void sse_close(struct sink *k)
     mem_free(s);
 }
 
-static const struct sink_ops ops = { sse_event, sse_flush, sse_close };
+static void sse_room(struct sink *k, const struct budget_call *room)
+{
+    struct sse_sink *s = (struct sse_sink *)k;
+
+    if (s->x && !s->committed)
+        room_add_fields(s->x, room);
+}
+
+static const struct sink_ops ops = { sse_event, sse_flush, sse_close, sse_room };
 
 static void client_gone(void *user)
 {

@@ -1,6 +1,7 @@
 #include "api/whole_sink.h"
 
 #include "api/fault_answer.h"
+#include "api/room_fields.h"
 #include "base/arena.h"
 #include "base/mem.h"
 #include "turn/turn.h"
@@ -115,7 +116,15 @@ static void whole_close(struct sink *k)
     mem_free(s);
 }
 
-static const struct sink_ops ops = { whole_event, whole_flush, whole_close };
+static void whole_room(struct sink *k, const struct budget_call *room)
+{
+    struct whole_sink *s = (struct whole_sink *)k;
+
+    if (s->x)
+        room_add_fields(s->x, room);
+}
+
+static const struct sink_ops ops = { whole_event, whole_flush, whole_close, whole_room };
 
 static void client_gone(void *user)
 {

@@ -116,6 +116,8 @@ static const struct conf_field turn_rows[] = {
     TIME("max_pause", turn_settings, max_pause, "20s", 0, 3600,
          "The longest pause before a failed provider is asked again; if it wants more: its error."),
     TIME("max_time", turn_settings, max_time, "10m", 10, 86400, "The longest a turn may take."),
+    COUNT("answer_tokens", turn_settings, answer_tokens, "1024", 1, 10000000,
+          "What an answer may use, for the limits, when its question sets no limit."),
     BYTES("max_answer_bytes", turn_settings, max_answer_bytes, "16MiB", 1 * KIB, 32 * MIB,
           "The text of one answer; a longer one is ended with an error."),
     END

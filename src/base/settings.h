@@ -22,6 +22,7 @@ struct turn_settings {
     uint64_t max_running, max_waiting;
     uint64_t max_wait, max_pause, max_time;   /* ns                             */
     uint64_t max_answer_bytes;
+    uint64_t answer_tokens;
 };
 
 struct provider_settings {
@@ -61,6 +62,7 @@ struct model_settings {
     int        line;
     struct str name;
     int class;
+    struct str          prompt_price, completion_price;
     struct conf_records targets;              /* struct target_settings         */
 };
 
@@ -95,6 +97,9 @@ struct settings {
     struct conf_records      providers;     /* struct provider_settings       */
     struct conf_records      models;        /* struct model_settings          */
 };
+
+/* "0.15": millionths of whatever currency it is. */
+uint64_t settings_price(struct str decimal);
 
 /* NULL when there are mistakes, which are then in `mistakes`, a line each.
  * `file` may be NULL; `overrides` are "name=value" and end with NULL. */

@@ -155,11 +155,50 @@ static const struct conf_record target_record = {
     .line_offset = offsetof(struct target_settings, line),
 };
 
+enum { PRICE_DIGITS_MAX = 9, PRICE_DECIMALS = 6 };
+
+static bool is_price(struct str s)
+{
+    size_t whole = 0, part = 0;
+
+    while (whole < s.n && s.p[whole] >= '0' && s.p[whole] <= '9')
+        whole++;
+    if (whole < s.n && s.p[whole] == '.')
+        while (whole + 1 + part < s.n && s.p[whole + 1 + part] >= '0' &&
+               s.p[whole + 1 + part] <= '9')
+            part++;
+    return whole > 0 && whole <= PRICE_DIGITS_MAX && part <= PRICE_DECIMALS &&
+           s.n == whole + (part ? part + 1 : 0);
+}
+
+uint64_t settings_price(struct str decimal)
+{
+    uint64_t price = 0;
+    size_t   decimals = PRICE_DECIMALS;
+    bool     is_part = false;
+
+    for (size_t i = 0; i < decimal.n; i++) {
+        if (decimal.p[i] == '.') {
+            is_part = true;
+            continue;
+        }
+        price = price * 10 + (uint64_t)(decimal.p[i] - '0');
+        decimals -= is_part;
+    }
+    while (decimals--)
+        price *= 10;
+    return price;
+}
+
 static const struct conf_field model_rows[] = {
     TEXT("name", model_settings, name, NULL, settings_is_name, "a name without spaces",
          "What clients ask for."),
     CHOICE("class", model_settings, class, "cloud_large", classes,
            "Where it runs and how big it is."),
+    TEXT("prompt_price", model_settings, prompt_price, "0", is_price, "a price (0.15)",
+         "What a million tokens of a question cost, in the currency of the limits."),
+    TEXT("completion_price", model_settings, completion_price, "0", is_price, "a price (0.60)",
+         "What a million tokens of an answer cost."),
     { .name = "targets",
       .kind = CONF_RECORDS,
       AT(model_settings, targets),

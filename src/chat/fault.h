@@ -27,6 +27,10 @@ enum end { END_COMPLETE, END_STOPPED, END_INTERRUPTED, END_ERROR };
     X(NOT_ACCEPTED,   not_accepted,     400,  false, false, false, ERROR,       "the model service did not accept this question")   \
     X(NOT_OFFERED,    not_offered,      400,  true,  false, false, ERROR,       "this model does not do what was asked")            \
     X(FILTERED,       filtered,         400,  false, false, false, ERROR,       "the model service's content filter refused this")  \
+    X(RATE_LIMITED,   rate_limited,     429,  true,  false, false, ERROR,       "too many requests or tokens within a minute") \
+    X(TOO_MANY_AT_ONCE, too_many_at_once, 429, true,  false, false, ERROR,      "too many answers are being made for you at the moment") \
+    X(USED_UP,        insufficient_quota, 429, true,  false, false, ERROR,      "what you may use in a day is used up")             \
+    X(NO_DATABASE,    no_database,      503,  true,  false, false, ERROR,       "the database is away; please ask again in a moment") \
     X(TIMEOUT,        timeout,          504,  true,  false, false, ERROR,       "the answer took too long and was ended")           \
     X(ANSWER_TOO_BIG, answer_too_big,   502,  false, false, false, ERROR,       "the answer was larger than this service passes on") \
     X(CLIENT_GONE,    client_gone,      499,  false, false, false, INTERRUPTED, "the client closed the connection")                 \

@@ -167,6 +167,8 @@ static void make_model(struct catalog *c, struct model *m, const struct model_se
 
     m->name = ms->name;
     m->n_targets = ms->targets.n;
+    m->prompt_price = settings_price(ms->prompt_price);
+    m->completion_price = settings_price(ms->completion_price);
     m->targets = arena_new(&c->arena, m->n_targets * sizeof *m->targets);
     for (size_t i = 0; i < m->n_targets; i++)
         make_target(c, &m->targets[i], &ts[i], ms->name);

@@ -26,6 +26,7 @@ struct model {
     struct str     name;
     struct target *targets;
     size_t         n_targets;
+    uint64_t       prompt_price, completion_price;        /* millionths for a million tokens */
 };
 
 struct catalog {

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "chat/event.h"
 
+struct budget_call;
 struct sink;
 struct turn;
 
@@ -19,6 +20,8 @@ struct sink_ops {
     void (*event)(struct sink *k, const struct event *ev);
     void (*flush)(struct sink *k);
     void (*close)(struct sink *k);
+    void (*room)(struct sink *k, const struct budget_call *room);     /* before all of it: what
+                                                 its asker may yet use (store/budget.h) */
 };
 
 struct sink {

@@ -1,10 +1,10 @@
 /* turn.c - one question, one answer.
  *
- *      admit ---> choose ---> place ---> answer ---> (gone)
- *        |        ^    |        |          |            ^
- *        |        +----|--------+----------+ somebody else, or the same again,
- *        |             |                     while nothing has been said
- *        +---- fault --+--------------------------------+
+ *      admit ---> afford ---> choose ---> place ---> answer ---> (gone)
+ *        |          |         ^    |        |          |            ^
+ *        |          |         +----|--------+----------+ somebody else, or the same
+ *        |          |              |                     again, while nothing was said
+ *        +-- fault -+--------------+--------------------------------+
  *
  * The table `script` is the flow; read it first. A step asks for one thing and
  * waits. When the thing comes, got_*() says where to go next.
@@ -24,50 +24,10 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/mem.h"
-#include "base/note.h"
-#include "chat/tally.h"
-#include "provider/plan.h"
 #include "turn/admit.h"
+#include "turn/turn_state.h"
 
 #include <assert.h>
-
-enum step { STEP_ADMIT, STEP_CHOOSE, STEP_PLACE, STEP_ANSWER, STEP_GONE };
-
-struct turn {
-    enum step   step;
-    bool        waiting;                      /* asked, and not yet answered    */
-    enum fault  came;                         /* what the last ask came to      */
-    enum fault  interrupt;                    /* the first reason to end early  */
-    enum fault  fault;                        /* how it ended; NONE is well     */
-    struct note note;
-
-    struct place    place;                    /* in this process                */
-    struct place    target_place, provider_place;
-    struct deadline pause;                    /* before the next call           */
-    struct deadline limit;                    /* of the whole turn              */
-
-    struct question     *question;
-    struct catalog      *catalog;
-    const struct model  *model;
-    struct plan          plan;   /* whom we ask                    */
-    bool                 chosen; /* the plan has somebody for us   */
-    enum fault           failed; /* of the last call, or why there was none */
-    const struct target *last_asked;
-    struct call         *call;
-    bool                 paused;
-
-    struct list    sinks;
-    size_t         full;                      /* sinks that hold us back        */
-    struct grammar grammar;
-    struct tally   tally;
-    enum finish    finish;
-    struct str     words;                     /* the provider's own, of its failure */
-    struct advice  advice;                    /* and whether to ask it again    */
-
-    struct link link;                         /* among all turns                */
-    const char *route;
-    struct str  request_id, client;
-};
 
 static struct list all = { .head = { &all.head, &all.head } };
 
@@ -233,12 +193,46 @@ static void ask_admit(struct turn *t)
 static enum step got_admit(struct turn *t, enum fault came)
 {
     t->fault = came;
-    return came ? STEP_GONE : STEP_CHOOSE;
+    return came ? STEP_GONE : STEP_AFFORD;
 }
 
 static void drop_admit(struct turn *t)
 {
     gate_give_back(&t->place);
+}
+
+/* ---- afford: may its asker use what it may use ---------------------------------------- */
+
+static void told_of_room(struct bill *b, enum fault fault)
+{
+    struct turn *t = LIST_OWNER(b, struct turn, bill);
+
+    t->advice.after = fault ? b->call.wait * CLOCK_S : 0;
+    t->advice.not_again = fault == FAULT_USED_UP;
+    LIST_EACH(&t->sinks, k) {
+        struct sink *s = LIST_OWNER(k, struct sink, link);
+
+        s->ops->room(s, &b->call);
+    }
+    turn_resume(t, fault);
+}
+
+static void ask_afford(struct turn *t)
+{
+    const struct turn_settings *s = &t->catalog->settings->turns;
+
+    bill_reserve(&t->bill, t->question, s->answer_tokens, s->max_time, told_of_room);
+}
+
+static enum step got_afford(struct turn *t, enum fault came)
+{
+    t->fault = came;
+    return came ? STEP_GONE : STEP_CHOOSE;
+}
+
+static void drop_afford(struct turn *t)
+{
+    bill_drop(&t->bill);
 }
 
 /* ---- choose: whom to ask, now or after a pause ------------------------------------- */
@@ -338,16 +332,6 @@ static void ask_answer(struct turn *t)
     turn_pace(t);
 }
 
-static void log_failed_call(const struct turn *t, enum fault came)
-{
-    const struct target *at = plan_target(&t->plan);
-
-    LOG(LOG_INFO, L_MSG("call failed"), L_STR("request_id", t->request_id),
-        L_STR("provider", at->provider->settings->name), L_STR("model", at->model),
-        L_INT("call", t->plan.calls), L_TEXT("fault", fault_name(came)), L_STR("words", t->words),
-        L_MS("retry_after_ms", t->advice.after));
-}
-
 static enum step got_answer(struct turn *t, enum fault came)
 {
     bool silent = !t->grammar.started;
@@ -362,7 +346,7 @@ static enum step got_answer(struct turn *t, enum fault came)
         plan_left(&t->plan);
         return STEP_GONE;
     }
-    log_failed_call(t, came);
+    turn_log_failed_call(t, came);
     plan_failed(&t->plan, came, &t->advice, clock_now());
     return silent && fault_may_retry(came) ? STEP_CHOOSE : STEP_GONE;
 }
@@ -384,6 +368,7 @@ static const struct {
     void (*drop)(struct turn *t);             /* abandon it                     */
 } script[] = {
     [STEP_ADMIT] = { "admit", ask_admit, got_admit, drop_admit },
+    [STEP_AFFORD] = { "afford", ask_afford, got_afford, drop_afford },
     [STEP_CHOOSE] = { "choose", ask_choose, got_choose, drop_choose },
     [STEP_PLACE] = { "place", ask_place, got_place, drop_place },
     [STEP_ANSWER] = { "answer", ask_answer, got_answer, drop_answer },
@@ -401,25 +386,6 @@ static void turn_enter(struct turn *t, enum step step)
         script[step].ask(t);
 }
 
-static void turn_log(const struct turn *t, const char *step)
-{
-    const struct target            *at = plan_target(&t->plan);
-    const struct provider_settings *p = at->provider->settings;
-    enum end                        end = fault_end(t->fault);
-    uint64_t                        first = t->tally.first ? t->tally.first - t->tally.asked : 0;
-
-    metric_add_labelled(METRIC_TURNS, end_name(end), "");
-    LOG(end == END_ERROR ? LOG_WARN : LOG_INFO, L_MSG("turn"), L_STR("request_id", t->request_id),
-        L_TEXT("route", t->route), L_STR("client", t->client), L_STR("model", t->model->name),
-        L_STR("provider", p->name), L_TEXT("end", end_name(end)),
-        L_TEXT("fault", fault_name(t->fault)), L_TEXT("step", step), L_STR("words", t->words),
-        L_INT("target", at - t->model->targets), L_INT("calls", t->plan.calls),
-        L_INT("events", t->tally.events), L_INT("text_bytes", t->tally.text_bytes),
-        L_INT("prompt_tokens", t->tally.usage.prompt),
-        L_INT("completion_tokens", t->tally.usage.completion), L_MS("first_ms", first),
-        L_MS("ms", clock_exact() - t->tally.asked));
-}
-
 /* Says the last word, closes every sink, and frees the turn. */
 static void turn_end(struct turn *t)
 {
@@ -431,7 +397,8 @@ static void turn_end(struct turn *t)
         last.advice = t->advice;
     turn_tell(t, &last);
     turn_flush(t);
-    turn_log(t, script[t->step].name);
+    turn_log_end(t, script[t->step].name);
+    bill_settle(&t->bill, &t->tally, t->plan.calls > 0, fault_end(t->fault) == END_ERROR);
     while (t->sinks.n)
         turn_let_go(t, LIST_OWNER(list_first(&t->sinks), struct sink, link));
     gate_give_back(&t->place);
@@ -475,6 +442,7 @@ struct turn *turn_start(const struct turn_order *order)
     t->route = order->route;
     t->request_id = arena_str(&t->question->arena, order->request_id);
     t->client = arena_str(&t->question->arena, order->client);
+    bill_begin(&t->bill, order->asker, t->question, t->model, t->request_id);
     t->tally.asked = clock_exact();
     t->note.run = turn_step;
     t->failed = FAULT_RESTING;                /* unless somebody can be asked   */

@@ -3,6 +3,7 @@
 #define TURN_TURN_H
 
 #include "chat/question.h"
+#include "store/askers.h"
 #include "turn/offer.h"
 #include "turn/sink.h"
 
@@ -14,6 +15,7 @@ struct turn_order {
     struct question    *question;
     const struct model *model;                /* on offer now                   */
     struct sink        *sink;
+    const struct asker *asker;                /* copied, but for his texts      */
     const char         *route;                /* for the log; a constant        */
     struct str          request_id, client;   /* for the log; copied            */
 };

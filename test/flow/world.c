@@ -163,7 +163,13 @@ static void tape_close(struct sink *k)
     mem_free(k);
 }
 
-static const struct sink_ops tape_ops = { tape_event, tape_flush, tape_close };
+static void tape_room(struct sink *k, const struct budget_call *room)
+{
+    (void)k;
+    (void)room;
+}
+
+static const struct sink_ops tape_ops = { tape_event, tape_flush, tape_close, tape_room };
 
 /* ---- a world ------------------------------------------------------------------------- */
 
@@ -229,7 +235,7 @@ void world_begin(const char *first, const char *second)
     make_fake(&one, &targets[0], "one", first);
     make_fake(&two, &targets[1], "two", second);
     make_fake(&three, &targets[2], "three", NULL);
-    model = (struct model){ STR("model"), targets, second ? 2 : 1 };
+    model = (struct model){ .name = STR("model"), .targets = targets, .n_targets = second ? 2 : 1 };
     make_catalog();
     tape = (struct tape){ .n = 0 };
     memset(holders, 0, sizeof holders);
@@ -257,6 +263,7 @@ struct turn *ask_on(struct tape *t)
     return turn_start(&(struct turn_order){ .question = q,
                                             .model = &model,
                                             .sink = &k->sink,
+                                            .asker = &(struct asker){ .tenant = 1 },
                                             .route = "/test",
                                             .request_id = STR("id"),
                                             .client = STR("c") });

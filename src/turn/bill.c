@@ -1,0 +1,123 @@
+#include "turn/bill.h"
+
+#include "base/clock.h"
+#include "provider/catalog.h"
+
+enum {
+    BYTES_PER_TOKEN = 4,                      /* of English; of Chinese it is not far off */
+    TOKENS_PER_MESSAGE = 4,                   /* who speaks, and where it ends  */
+    MILLION = 1000000,
+};
+
+static struct store *store;
+
+void bill_use_store(struct store *s)
+{
+    store = s;
+}
+
+static uint64_t tokens_of(uint64_t bytes)
+{
+    return (bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
+}
+
+static uint64_t tokens_of_question(const struct question *q)
+{
+    uint64_t tokens = 0;
+
+    for (size_t i = 0; i < q->n_messages; i++) {
+        const struct message *m = &q->messages[i];
+
+        tokens += tokens_of(m->raw.n ? m->raw.n : m->text.n) + TOKENS_PER_MESSAGE;
+    }
+    return tokens;
+}
+
+/* Millionths; what is begun is paid. */
+static uint64_t money_for(const struct model *m, uint64_t prompt, uint64_t completion)
+{
+    return (prompt * m->prompt_price + completion * m->completion_price + MILLION - 1) / MILLION;
+}
+
+void bill_begin(struct bill *b, const struct asker *asker, const struct question *q,
+                const struct model *model, struct str turn)
+{
+    b->asker = *asker;
+    b->model = model;
+    b->turn = turn;
+    b->prompt = tokens_of_question(q);
+    b->is_open = store != NULL;
+}
+
+/* ---- reserve --------------------------------------------------------------------------- */
+
+static enum fault fault_of(const struct budget_call *c)
+{
+    static const enum fault faults[] = {
+        [BUDGET_FREE] = FAULT_NONE,           [BUDGET_REQUESTS] = FAULT_RATE_LIMITED,
+        [BUDGET_TOKENS] = FAULT_RATE_LIMITED, [BUDGET_STREAMS] = FAULT_TOO_MANY_AT_ONCE,
+        [BUDGET_DAY_TOKENS] = FAULT_USED_UP,  [BUDGET_DAY_MONEY] = FAULT_USED_UP,
+    };
+
+    return c->verb.end == STORE_OK ? faults[c->limit] : FAULT_NO_DATABASE;
+}
+
+static void on_reserved(struct verb *v)
+{
+    struct bill *b = LIST_OWNER(v, struct bill, call.verb);
+    enum fault   fault = fault_of(&b->call);
+
+    if (fault)
+        b->is_open = false;                   /* there is nothing to settle     */
+    b->told(b, fault);
+}
+
+void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uint64_t max_time,
+                  void (*told)(struct bill *b, enum fault fault))
+{
+    uint64_t completion = q->max_tokens ? q->max_tokens : answer;
+
+    if (!store || !b->asker.is_limited) {
+        told(b, FAULT_NONE);
+        return;
+    }
+    b->told = told;
+    b->call.verb.done = on_reserved;
+    budget_reserve(store, &b->call,
+                   &(struct budget_ask){ .asker = &b->asker,
+                                         .turn = b->turn,
+                                         .tokens = b->prompt + completion,
+                                         .money = money_for(b->model, b->prompt, completion),
+                                         .seconds = max_time / CLOCK_S + 1 });
+}
+
+/* A reservation that was under way may have been made: it is settled like any other. */
+void bill_drop(struct bill *b)
+{
+    verb_drop(&b->call.verb);
+}
+
+/* ---- settle ---------------------------------------------------------------------------- */
+
+void bill_settle(struct bill *b, const struct tally *tally, bool was_asked, bool is_failure)
+{
+    struct usage usage = tally->usage;
+    bool         is_estimated = !usage.prompt && !usage.completion && tally->events > 0;
+
+    verb_drop(&b->call.verb);
+    if (!b->is_open)
+        return;
+    if (is_estimated && was_asked)
+        usage = (struct usage){ b->prompt, tokens_of(tally->text_bytes) };
+    budget_settle(
+        store, &(struct budget_bill){ .tenant = b->asker.tenant,
+                                      .key = b->asker.key,
+                                      .account = b->asker.account,
+                                      .turn = b->turn,
+                                      .model = offer_name(b->model),
+                                      .usage = usage,
+                                      .money = money_for(b->model, usage.prompt, usage.completion),
+                                      .is_estimated = is_estimated,
+                                      .is_failure = is_failure });
+    b->is_open = false;
+}

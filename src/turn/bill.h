@@ -1,0 +1,39 @@
+/* bill.h - what a turn costs, and whether its asker can afford it.
+ *
+ * Before it asks anybody, what it may use at most is reserved (store/budget.h), if there is a
+ * limit that speaks of its asker. When it has ended, what it used is settled: as the provider
+ * counted, or as we do where it did not.
+ */
+#ifndef TURN_BILL_H
+#define TURN_BILL_H
+
+#include "chat/question.h"
+#include "chat/tally.h"
+#include "store/budget.h"
+#include "turn/offer.h"
+
+struct bill {
+    struct asker        asker;
+    const struct model *model;
+    struct str          turn;                 /* the request's id               */
+    uint64_t            prompt;               /* tokens of the question, as we count */
+    bool                is_open;              /* to be settled                  */
+    struct budget_call  call;
+    void (*told)(struct bill *b, enum fault fault);
+};
+
+void bill_use_store(struct store *s);         /* NULL: nothing is counted       */
+
+void bill_begin(struct bill *b, const struct asker *asker, const struct question *q,
+                const struct model *model, struct str turn);
+
+/* told() comes once, now or later. `answer` is how many tokens an answer may take that has no
+ * limit of its own. */
+void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uint64_t max_time,
+                  void (*told)(struct bill *b, enum fault fault));
+void bill_drop(struct bill *b);               /* told() does not come any more  */
+
+/* Once, at the end of every turn. */
+void bill_settle(struct bill *b, const struct tally *tally, bool was_asked, bool is_failure);
+
+#endif
