@@ -259,7 +259,7 @@ MUTANTS = {
 
 FLAGS = ["-std=c11", "-D_GNU_SOURCE", f"-I{ROOT}/src", f"-I{ROOT}/test", f"-I{ROOT}/test/unit",
          "-O1", "-g", "-w", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-LIBS = [BUILD / "librunnel_core.a", "-lcmocka", "-luv", "-lyaml", "-lllhttp", "-lyyjson",
+LIBS = [BUILD / "librunnel_core.a", "-lcmocka", "-lpq", "-luv", "-lyaml", "-lllhttp", "-lyyjson",
         "-lwslay", "-lmbedtls", "-lmbedx509", "-lmbedcrypto", "-lm"]
 
 
