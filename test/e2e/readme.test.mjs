@@ -27,7 +27,7 @@ test('its settings file is good and its SDK example streams', async () => {
   const dir = scratch();
   symlinkSync(join(import.meta.dirname, 'node_modules'), join(dir, 'node_modules'));
   writeFileSync(join(dir, 'example.mjs'), block('js').replace('8080', String(server.port)));
-  const { stdout } = await promisify(execFile)(process.execPath, [join(dir, 'example.mjs')]);
+  const { stdout } = await promisify(execFile)(process.execPath, [join(dir, 'example.mjs')], { env: { ...process.env, TOKEN: 'none' } });
   assert.equal(stdout, 'Hello there');
   await server.stop();
 });
