@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "store/chats.h"
+#include "store/messages.h"
 
 struct store {
     struct pg_pool      *pool;
@@ -11,6 +12,7 @@ struct store {
 
 static const struct pg_statement *const tables[] = {
     chat_statements,
+    message_statements,
 };
 
 static struct pg_statement *join_tables(void)
