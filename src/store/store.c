@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "store/chats.h"
 #include "store/messages.h"
+#include "store/running.h"
+#include "store/turns.h"
 
 struct store {
     struct pg_pool      *pool;
@@ -13,6 +15,8 @@ struct store {
 static const struct pg_statement *const tables[] = {
     chat_statements,
     message_statements,
+    turn_statements,
+    running_statements,
 };
 
 static struct pg_statement *join_tables(void)

@@ -5,7 +5,7 @@
 #define TEST_KEPT_H
 
 #include "database/cluster.h"
-#include "store/messages.h"
+#include "store/running.h"
 
 /* Group setup and teardown: a cluster with the schema and two tenants, 1 and 2. */
 int kept_begin(void **state);
