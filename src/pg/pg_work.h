@@ -19,7 +19,7 @@
 #include "base/deadline.h"
 #include "base/list.h"
 
-enum { PG_STEPS_MAX = 8, PG_PARAMS_MAX = 24 };
+enum { PG_STEPS_MAX = 8, PG_PARAMS_MAX = 32 };
 
 struct pg_statement {
     const char *name, *sql;

@@ -4,6 +4,9 @@
 #include "store/askers.h"
 #include "store/budget.h"
 #include "store/chats.h"
+#include "store/messages.h"
+#include "store/running.h"
+#include "store/turns.h"
 
 struct store {
     struct pg_pool      *pool;
@@ -15,6 +18,9 @@ static const struct pg_statement *const tables[] = {
     asker_statements,
     budget_statements,
     chat_statements,
+    message_statements,
+    turn_statements,
+    running_statements,
 };
 
 static struct pg_statement *join_tables(void)

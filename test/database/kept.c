@@ -2,6 +2,10 @@
 
 #include "base/clock.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
 struct store *store;
 bool          kept_ended;
 
@@ -64,4 +68,34 @@ int64_t chat_of(const struct whose *w, const char *uid)
     id = c.chats[0].id;
     verb_drop(&c.verb);
     return id;
+}
+
+static pid_t killer;
+
+void start_killing(void)
+{
+    char command[1000];
+
+    /* It ends with its psql, so that it cannot outlive the cluster. */
+    snprintf(command, sizeof command,
+             "psql=\"$(deps/cluster.sh bin)/psql\"; while sleep 0.25 && echo \"SELECT "
+             "pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "
+             "backend_type = 'client backend';\"; do :; done 2> /dev/null | "
+             "\"$psql\" -Xq '%.*s' > /dev/null 2>&1",
+             STR_ARG(cluster_url()));
+    killer = fork();
+    if (killer == 0) {
+        setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execl("/bin/sh", "sh", "-c", command, NULL);
+        _exit(127);
+    }
+    setpgid(killer, killer);
+    check_that(killer > 0, "no killer");
+}
+
+void stop_killing(void)
+{
+    kill(-killer, SIGKILL);
+    waitpid(killer, NULL, 0);
 }

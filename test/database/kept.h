@@ -5,7 +5,7 @@
 #define TEST_KEPT_H
 
 #include "database/cluster.h"
-#include "store/chats.h"
+#include "store/running.h"
 
 /* Group setup and teardown: a cluster with the schema and two tenants, 1 and 2. */
 int kept_begin(void **state);
@@ -33,6 +33,10 @@ void        kept_done(struct verb *v);
 
 #define check_end(call, want)                                                                      \
     check_text(str_of(store_end_name((call).verb.end)), store_end_name(want))
+
+/* Breaks every connection, again and again while the loop turns; until stop_killing(). */
+void start_killing(void);
+void stop_killing(void);
 
 /* A chat of somebody's with that uid; its number. */
 int64_t chat_of(const struct whose *w, const char *uid);

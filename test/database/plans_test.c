@@ -1,0 +1,198 @@
+/* plans_test.c - no statement of the store reads a whole table, neither planned for its
+ * values nor for any.
+ */
+#include "base/clock.h"
+#include "database/kept.h"
+
+enum { STATEMENTS_MAX = 64 };
+
+/* 100,000 chats, messages, turns and pieces. A tenth of the chats is anna's, and a chat of
+ * hers has a thousandth of the messages, so that reading all would never be the best. */
+static const char *const fill[] = {
+    "INSERT INTO runnel.chat (tenant, dialect, owner, uid, context_type, context_id, "
+    "last_message_at, next_seq) SELECT 1 + n % 2, 'xcx', CASE WHEN n % 10 = 1 THEN 'anna' "
+    "ELSE 'o' || n % 1000 END, 'u' || n, 'task', n % 5000, CASE WHEN n % 3 > 0 THEN now() - n * "
+    "interval '1 second' END, 100 FROM generate_series(1, 100000) n",
+
+    "INSERT INTO runnel.message (tenant, chat, seq, role, content, once) SELECT c.tenant, c.id, "
+    "s, 'user', 'words', CASE WHEN s = 7 THEN 'once' END FROM runnel.chat c, "
+    "generate_series(0, 99) s WHERE c.id % 100 = 1",
+
+    "INSERT INTO runnel.turn (tenant, id, owner, idempotency_key, chat, state, ended_at, "
+    "lease_until, holder, has_journal) SELECT c.tenant, 't' || c.id, c.owner, 'k' || c.id, c.id, "
+    "CASE WHEN c.id % 200 = 1 THEN 'streaming' ELSE 'complete' END::runnel.message_state, "
+    "CASE WHEN c.id % 200 <> 1 THEN now() - c.id * interval '1 second' END, "
+    "CASE WHEN c.id % 200 = 1 THEN now() + (c.id % 100) * interval '1 second' END, 'p1', "
+    "c.id % 200 = 2 FROM runnel.chat c",
+
+    "INSERT INTO runnel.journal (tenant, turn, seq, events) SELECT tenant, id, s, '\\x01' "
+    "FROM runnel.turn, generate_series(0, 99) s WHERE has_journal OR state = 'streaming'",
+
+    "VACUUM ANALYZE runnel.chat, runnel.message, runnel.turn, runnel.journal",
+};
+
+#define ANNA  "1, 'xcx', 'anna'"
+#define CHAT  ANNA ", 101, ''"
+#define ROLES "'{user,assistant}'"
+#define KEY   "1700000000000000"
+
+static const char *const rows[] = {
+    "chat_find(" CHAT ")",
+    "chat_find(" ANNA ", NULL, 'u101')",
+    "chat_make_for_context(" ANNA ", 'task', '7', 259200, false, 'u', '', '', '{}')",
+    "chat_find_for_context(" ANNA ", 'task', '7', 259200, false)",
+    "chat_rename(" CHAT ", 'title')",
+    "chat_pin(" CHAT ", true)",
+    "chat_keep_session(" CHAT ", 's')",
+    "chat_assign(" CHAT ", 'bob')",
+    "chat_delete(" CHAT ")",
+    "chat_count(" ANNA ")",
+    "chat_page_by_message(" ANNA ", 100, 20)",
+    "chat_page_by_update(" ANNA ", 100, 20)",
+    "chat_page_by_birth(" ANNA ", 100, 20)",
+    "chat_behind_by_message(" ANNA ", " KEY ", 5, 20)",
+    "chat_behind_by_message(" ANNA ", 0, 50000, 20)",
+    "chat_behind_by_update(" ANNA ", " KEY ", 5, 20)",
+    "chat_behind_by_birth(" ANNA ", " KEY ", 5, 20)",
+    "message_lock(" CHAT ")",
+    "message_append(" CHAT ", 'user', 'a', '', '', '', NULL, NULL, '{}', '', 'once')",
+    "message_find_once(" CHAT ", 'once')",
+    "message_find_chat(" CHAT ")",
+    "message_count(" CHAT ", " ROLES ")",
+    "message_page(" CHAT ", " ROLES ", 20, 20)",
+    "message_last(" CHAT ", " ROLES ", 50, 21)",
+    "message_annotate(" CHAT ", 5, '{}')",
+    "turn_claim_in_chat(" CHAT ", 'new', 'k', NULL, 'm', 'p1', 30000, 'user', 'a', '', '{}', '')",
+    "turn_find_claimed(1, 'anna', 'k1', 'new', NULL)",
+    "turn_end(1, 't101', 'p1', 'complete', '', 'stop', 1, 2, 'a', '', NULL, NULL, '{}', '', 5, "
+    "'\\x01')",
+    "turn_find_ended(1, 't101', 'p1')",
+    "turn_find(1, 'anna', 't101')",
+    "turn_find_of_chat(" CHAT ")",
+    "turn_pieces(1, 'anna', 't101', 50, 20)",
+    "turn_stop(1, 'anna', 't101')",
+    "turns_extend('p1', '{1,1}', '{t101,t201}', 30000)",
+    "journal_add('p1', '{1,1}', '{t101,t201}', '{5,5}', '{\"\\\\x01\",\"\\\\x01\"}')",
+    "journals_clear(600000, 100)",
+    "turns_take('p1', 30000, 32)",
+};
+
+static struct pg_statement  statements[STATEMENTS_MAX + COUNT(rows)];
+static struct pg_statement *explain;          /* those of the rows              */
+
+/* Each row is explained on a connection that has prepared the store's statements. */
+static void make_statements(void)
+{
+    static const struct pg_statement *const tables[] = { chat_statements, message_statements,
+                                                         turn_statements, running_statements };
+    static char                             names[COUNT(rows)][20], sqls[COUNT(rows)][300];
+    size_t                                  n = 0;
+
+    for (size_t i = 0; i < COUNT(tables); i++)
+        for (const struct pg_statement *s = tables[i]; s->name; s++)
+            statements[n++] = *s;
+    assert_true(n < STATEMENTS_MAX);
+    explain = &statements[n];
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        snprintf(names[i], sizeof names[i], "explain_%zu", i);
+        snprintf(sqls[i], sizeof sqls[i], "EXPLAIN EXECUTE %s", rows[i]);
+        explain[i] = (struct pg_statement){ names[i], sqls[i] };
+    }
+}
+
+struct plan {
+    struct buf  text;
+    enum pg_end end;
+    char        sqlstate[6];
+    bool        is_over;
+};
+
+static void on_rows(struct pg_work *w, size_t step, const struct pg_rows *lines)
+{
+    struct plan *plan = w->owner;
+
+    (void)step;
+    for (size_t i = 0; i < pg_n_rows(lines); i++) {
+        buf_add(&plan->text, pg_get(lines, i, 0));
+        buf_add_char(&plan->text, '\n');
+    }
+}
+
+static void on_done(struct pg_work *w, enum pg_end end)
+{
+    struct plan *plan = w->owner;
+
+    plan->end = end;
+    memcpy(plan->sqlstate, w->sqlstate, sizeof plan->sqlstate);
+    plan->is_over = true;
+}
+
+static const struct pg_work_ops plan_ops = { on_rows, on_done };
+
+static struct buf plan_of(struct pg_pool *pool, size_t row)
+{
+    struct plan     plan = { .text = BUF(100000) };
+    struct pg_work *w = pg_work_new(&plan_ops, &plan);
+
+    pg_step(w, &explain[row]);
+    pg_do(pool, w);
+    turn_until(&plan.is_over, 10000);
+    check_that(plan.end == PG_DONE, "%s: %s", rows[row], plan.sqlstate);
+    return plan.text;
+}
+
+/* The whole of anna's chats would have to be put in order for a page of them. */
+static bool must_not_sort(const char *row)
+{
+    return strncmp(row, "chat_page", 9) == 0 || strncmp(row, "message_page", 12) == 0 ||
+           strncmp(row, "chat_behind_by_update", 21) == 0 ||
+           strncmp(row, "chat_behind_by_birth", 20) == 0;
+}
+
+static void check_plans(const char *mode)
+{
+    char                    conninfo[500], why[PG_WHY_MAX] = "";
+    struct pg_pool_settings s = {
+        .connections = 1, .max_waiting = 10, .prepares = true, .connect_timeout = 5 * CLOCK_S
+    };
+    struct pg_pool *pool;
+
+    snprintf(conninfo, sizeof conninfo, "%.*s&options=-c%%20plan_cache_mode%%3D%s",
+             STR_ARG(cluster_url()), mode);
+    s.conninfo = str_of(conninfo);
+    pool = pg_pool_open(&s, statements, why);
+    check_that(pool, "%s", why);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct buf plan = plan_of(pool, i);
+
+        check_that(check_has(buf_str(&plan), STR("Index")), "%s\n%.*s", rows[i],
+                   STR_ARG(buf_str(&plan)));
+        check_that(!check_has(buf_str(&plan), STR("Seq Scan")), "%s\n%.*s", rows[i],
+                   STR_ARG(buf_str(&plan)));
+        check_that(!must_not_sort(rows[i]) || !check_has(buf_str(&plan), STR("Sort")), "%s\n%.*s",
+                   rows[i], STR_ARG(buf_str(&plan)));
+        buf_release(&plan);
+    }
+    pg_pool_close(pool);
+    turn_for(5);
+}
+
+TEST(no_statement_reads_a_whole_table)
+{
+    char line[300];
+
+    for (size_t i = 0; i < COUNT(fill); i++)
+        cluster_sql(line, "%s", fill[i]);
+    make_statements();
+    check_plans("force_custom_plan");
+    check_plans("force_generic_plan");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_statement_reads_a_whole_table),
+    };
+
+    return cmocka_run_group_tests(tests, kept_begin, kept_end);
+}
