@@ -12,7 +12,7 @@ static void write_advice(const struct event *error, struct buf *out)
     if (!seconds && fault_http(error->fault) == 503)
         seconds = 1;
     buf_addf(out, "x-should-retry: %s\r\n", retry ? "true" : "false");
-    if (seconds)
+    if (seconds && (retry || error->fault == FAULT_USED_UP))     /* midnight is worth knowing */
         buf_addf(out, "retry-after: %llu\r\n", (unsigned long long)seconds);
 }
 

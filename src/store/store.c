@@ -15,12 +15,8 @@ struct store {
 };
 
 static const struct pg_statement *const tables[] = {
-    asker_statements,
-    budget_statements,
-    chat_statements,
-    message_statements,
-    turn_statements,
-    running_statements,
+    asker_statements,   budget_statements, chat_statements,
+    message_statements, turn_statements,   running_statements,
 };
 
 static struct pg_statement *join_tables(void)
