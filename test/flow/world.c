@@ -216,6 +216,7 @@ void budget_reserve(struct store *s, struct budget_call *c, const struct budget_
 {
     assert_ptr_equal(s, fake_store());
     assert_null(budget.kept);
+    assert_non_null(c->verb.done);
     assert_true(ask->asker->is_limited);
     check_asker(ask->asker->tenant, ask->asker->key, ask->asker->account);
     assert_true(str_eq(ask->turn, STR("id")));

@@ -64,17 +64,18 @@ struct tape_sink {
 };
 
 struct tape {
-    char               text[4096];
-    size_t             n;
-    int                last_words, closed, unflushed;
-    enum fault         fault;
-    struct advice      advice;
-    enum finish        finish;
-    int                hold_at; /* holds the turn at this flush; 0: never */
-    int                flushes;
-    int                rooms; /* how often it heard of room     */
+    char              text[4096];
+    size_t            n;
+    int               last_words, closed, unflushed;
+    enum fault        fault;
+    struct advice     advice;
+    enum finish       finish;
+    int               hold_at;                /* holds the turn at this flush; 0: never */
+    int               flushes;
+    int               rooms;                  /* how often it heard of room     */
+    struct tape_sink *sink;                   /* NULL: closed                   */
+
     struct budget_call room;
-    struct tape_sink  *sink; /* NULL: closed                   */
 };
 
 /* ---- a budget that has room for whom it is told to let in ----------------------------- */
