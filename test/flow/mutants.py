@@ -40,8 +40,8 @@ TURN = [  # what it breaks, the text, what stands there instead
     ("an error is told at once", "        turn_resume(t, ev->fault);            /* told once nobody else can answer */\n        return;", "        turn_resume(t, ev->fault);\n        turn_tell(t, ev);\n        return;"),
     ("the finish is told at once", "        turn_resume(t, FAULT_NONE);\n    } else {\n        turn_tell(t, ev);", "        turn_resume(t, FAULT_NONE);\n        turn_tell(t, ev);\n    } else {\n        turn_tell(t, ev);"),
     ("the finish reason is forgotten", "        t->finish = ev->finish;\n", ""),
-    ("a refused turn is answered", "    return came ? STEP_GONE : STEP_CHOOSE;", "    return STEP_CHOOSE;"),
-    ("a refusal is no fault", "    t->fault = came;\n    return came ?", "    return came ?"),
+    ("a refused turn is answered", "    return came ? STEP_GONE : STEP_AFFORD;", "    return STEP_AFFORD;"),
+    ("a refusal is no fault", "    t->fault = came;\n    return came ? STEP_GONE : STEP_AFFORD;", "    return came ? STEP_GONE : STEP_AFFORD;"),
     ("a place is never given back", "    gate_give_back(&t->place);\n    deadline_disarm", "    deadline_disarm"),
     ("a call's places are never given back", "    drop_place(t);\n    t->fault = t->failed = came;", "    t->fault = t->failed = came;"),
     ("somebody else is asked after the first word", "return silent && fault", "return fault"),
@@ -57,7 +57,6 @@ TURN = [  # what it breaks, the text, what stands there instead
     ("the catalog is not dropped", "    catalog_drop(t->catalog);\n", ""),
     ("the catalog is not retained", "catalog_retain(offer_catalog())", "offer_catalog()"),
     ("an answer may be of any size", "        turn_interrupt(t, FAULT_ANSWER_TOO_BIG);\n", "        ;\n"),
-    ("the turn is not counted", "    metric_add_labelled(METRIC_TURNS, end_name(end), \"\");\n", ""),
     ("the question leaks", "    question_free(t->question);\n", ""),
     ("a call that ends is not counted", "    metric_add_labelled(METRIC_CALLS, fault_name(how), \"\");\n", ""),
     ("a call that fails is not over", "    if (ev->type == EVENT_FINISH || ev->type == EVENT_ERROR)\n        call_is", "    if (ev->type == EVENT_FINISH)\n        call_is"),
@@ -96,6 +95,10 @@ TURN = [  # what it breaks, the text, what stands there instead
     ("an interrupt is taken for a failure", "    if (t->interrupt) {\n        plan_left(&t->plan);\n        return STEP_GONE;\n    }\n", ""),
     ("a failure is not told to the plan", "    plan_failed(&t->plan, came, &t->advice, clock_now());\n", ""),
     ("the limit is somebody else's fault", "turn, limit), FAULT_TIMEOUT)", "turn, limit), FAULT_WENT_QUIET)"),
+]
+
+LOG = [
+    ("the turn is not counted", "    metric_add_labelled(METRIC_TURNS, end_name(end), \"\");\n", ""),
 ]
 
 PLAN = [
@@ -250,6 +253,7 @@ GATE = [
 
 MUTANTS = {
     "src/turn/turn.c": TURN,
+    "src/turn/turn_log.c": LOG,
     "src/provider/plan.c": PLAN,
     "src/provider/standing.c": STANDING,
     "src/provider/keys.c": KEYS,

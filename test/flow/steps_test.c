@@ -1,11 +1,13 @@
 /* steps_test.c - every step of a turn x { now, later, fails, never } x every moment of an
- * interrupt. Five things are waited for: a place in the process, a target that may be asked,
- * its place, its provider's place, and the answer. */
+ * interrupt. Six things are waited for: a place in the process, room in the budget, a target
+ * that may be asked, its place, its provider's place, and the answer. */
 #include "flow/world.h"
 
+#include <string.h>
+
 enum mode { NOW, LATER, FAILS, NEVER, MODES };
-enum { ADMIT, CHOOSE, TARGET, PROVIDER, ANSWER, STEPS };
-enum { LAST_INTERRUPT = 26 };
+enum { ADMIT, AFFORD, CHOOSE, TARGET, PROVIDER, ANSWER, STEPS };
+enum { LAST_INTERRUPT = 31 };
 
 static const char *const answer_scripts[MODES] = {
     [NOW] = "sdduf",
@@ -33,6 +35,14 @@ static void arrange_rest(enum mode mode)
         standing_rest(targets[0].standing, clock_now() + ms[mode] * CLOCK_MS);
 }
 
+static void arrange_budget(enum mode mode)
+{
+    budget.asker.is_limited = true;
+    budget.is_slow = mode == LATER || mode == NEVER;
+    if (mode == FAILS)
+        budget.room.limit = BUDGET_DAY_TOKENS;
+}
+
 static void arrange(const enum mode *modes)
 {
     struct turn_settings *s = &catalog->settings->turns;
@@ -43,18 +53,23 @@ static void arrange(const enum mode *modes)
         admit_configure(s);
         hold_place(admit_gate(), &holders[0]);
     }
+    arrange_budget(modes[AFFORD]);
     arrange_rest(modes[CHOOSE]);
     fill(&targets[0].standing->gate, modes[TARGET], &holders[1]);
     fill(&one.provider.standing->gate, modes[PROVIDER], &holders[2]);
 }
 
-/* Places that come later come at pass 5, 10 and 15. */
+/* Places that come later come at pass 5, 15 and 20, and room in the budget at pass 10. */
 static void make_room(const enum mode *modes, int at)
 {
-    static const int steps[] = { ADMIT, TARGET, PROVIDER };
+    static const struct {
+        int step, at;
+    } rows[] = { { ADMIT, 5 }, { TARGET, 15 }, { PROVIDER, 20 } };
 
+    if (at == 10 && modes[AFFORD] == LATER)
+        budget_answer();
     for (int i = 0; i < 3; i++)
-        if (at == (i + 1) * 5 && modes[steps[i]] == LATER)
+        if (at == rows[i].at && modes[rows[i].step] == LATER)
             gate_give_back(&holders[i]);
 }
 
@@ -62,6 +77,7 @@ static enum fault expected(const enum mode *modes)
 {
     static const enum fault faults[STEPS][MODES] = {
         [ADMIT] = { [FAILS] = FAULT_OVERLOADED, [NEVER] = FAULT_OVERLOADED },
+        [AFFORD] = { [FAILS] = FAULT_USED_UP, [NEVER] = FAULT_TIMEOUT },
         [CHOOSE] = { [FAILS] = FAULT_RESTING, [NEVER] = FAULT_TIMEOUT },
         [TARGET] = { [FAILS] = FAULT_PROVIDER_BUSY, [NEVER] = FAULT_PROVIDER_BUSY },
         [PROVIDER] = { [FAILS] = FAULT_PROVIDER_BUSY, [NEVER] = FAULT_PROVIDER_BUSY },
@@ -82,6 +98,28 @@ static bool comes_to_answer(const enum mode *modes)
     return true;
 }
 
+/* Whom the budget let in, and who left before it had said so, is settled with what he heard. */
+static void check_bill(void)
+{
+    struct usage told = { 0, 0 };
+    bool         counted = strchr(tape.text, 'u') != NULL;
+
+    if (tape.fault == FAULT_USED_UP) {
+        assert_int_equal(budget.bills, 0);
+        return;
+    }
+    for (size_t i = 0; i < tape.n; i++)
+        told.completion += tape.text[i] == 'd' ? strlen("word ") : 0;
+    told.completion = (told.completion + 3) / 4;
+    if (counted)
+        told = one.usage;
+    assert_int_equal(budget.bills, 1);
+    assert_int_equal(budget.bill.usage.prompt, told.prompt);
+    assert_int_equal(budget.bill.usage.completion, told.completion);
+    assert_int_equal(budget.bill.is_estimated, tape.text[0] == 's' && !counted);
+    assert_int_equal(budget.bill.is_failure, tape.fault && tape.fault != FAULT_SHUTDOWN);
+}
+
 static void check_end(const enum mode *modes, bool disturbed)
 {
     enum fault want = expected(modes);
@@ -95,6 +133,8 @@ static void check_end(const enum mode *modes, bool disturbed)
         assert_int_equal(one.starts, 1);
     if (tape.fault == FAULT_NONE)
         assert_string_equal(tape.text, "sdduf");
+    assert_true(tape.rooms == 1 || (tape.rooms == 0 && one.starts == 0));
+    check_bill();
     settle();
 }
 

@@ -93,7 +93,7 @@ static void fake_say(struct call *c, char letter)
     switch (letter) {
     case 's': break;
     case 'd': ev = (struct event){ .type = EVENT_DELTA, .text = STR("word ") }; break;
-    case 'u': ev = (struct event){ .type = EVENT_USAGE, .usage = { 3, 2 } }; break;
+    case 'u': ev = (struct event){ .type = EVENT_USAGE, .usage = f->usage }; break;
     case 'f': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_STOP }; break;
     case 'l': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_LENGTH }; break;
     default:
@@ -165,11 +165,111 @@ static void tape_close(struct sink *k)
 
 static void tape_room(struct sink *k, const struct budget_call *room)
 {
-    (void)k;
-    (void)room;
+    struct tape *t = ((struct tape_sink *)k)->tape;
+
+    assert_int_equal(t->n, 0);
+    t->rooms++;
+    t->room = *room;
 }
 
 static const struct sink_ops tape_ops = { tape_event, tape_flush, tape_close, tape_room };
+
+/* ---- a budget that has room for whom it is told to let in ----------------------------- */
+
+struct fake_budget budget;
+
+static struct store *fake_store(void)
+{
+    return (struct store *)&budget;
+}
+
+static void check_asker(int32_t tenant, int64_t key, int64_t account)
+{
+    assert_int_equal(tenant, budget.asker.tenant);
+    assert_int_equal(key, budget.asker.key);
+    assert_int_equal(account, budget.asker.account);
+}
+
+void budget_answer(void)
+{
+    struct budget_call *c = budget.under_way;
+
+    if (!c)
+        return;
+    budget.under_way = NULL;
+    budget.refusals += budget.end != STORE_OK || budget.room.limit != BUDGET_FREE;
+    c->limit = budget.room.limit;
+    c->wait = budget.room.wait;
+    c->requests = budget.room.requests;
+    c->tokens = budget.room.tokens;
+    c->verb.end = budget.end;
+    c->verb.done(&c->verb);
+}
+
+static void answer_now(struct note *n)
+{
+    (void)n;
+    budget_answer();
+}
+
+void budget_reserve(struct store *s, struct budget_call *c, const struct budget_ask *ask)
+{
+    assert_ptr_equal(s, fake_store());
+    assert_null(budget.kept);
+    assert_non_null(c->verb.done);
+    assert_true(ask->asker->is_limited);
+    check_asker(ask->asker->tenant, ask->asker->key, ask->asker->account);
+    assert_true(str_eq(ask->turn, STR("id")));
+    budget.ask =
+        (struct budget_ask){ .tokens = ask->tokens, .money = ask->money, .seconds = ask->seconds };
+    budget.asks++;
+    budget.under_way = c;
+    budget.kept = &c->verb;
+    if (!budget.is_slow)
+        note_leave(&budget.note);
+}
+
+void verb_drop(struct verb *v)
+{
+    if (v != budget.kept)
+        return;
+    budget.kept = NULL;
+    budget.under_way = NULL;
+    note_tear(&budget.note);
+}
+
+void budget_settle(struct store *s, const struct budget_bill *bill)
+{
+    assert_ptr_equal(s, fake_store());
+    assert_null(budget.under_way);
+    check_asker(bill->tenant, bill->key, bill->account);
+    assert_true(str_eq(bill->turn, STR("id")));
+    assert_true(str_eq(bill->model, STR("model")));
+    budget.bill = *bill;
+    budget.bill.turn = budget.bill.model = STR("");
+    budget.bills++;
+}
+
+static void make_budget(void)
+{
+    note_tear(&budget.note);
+    budget = (struct fake_budget){ .asker = { .tenant = 1, .key = 22, .account = 333 },
+                                   .note.run = answer_now };
+    bill_use_store(fake_store());
+}
+
+void world_without_database(void)
+{
+    budget.is_missing = true;
+    bill_use_store(NULL);
+}
+
+/* Every turn is settled once, but for those whom the budget did not let in. */
+static void check_budget(void)
+{
+    assert_null(budget.kept);
+    assert_int_equal(budget.bills + budget.refusals, budget.is_missing ? 0 : budget.turns);
+}
 
 /* ---- a world ------------------------------------------------------------------------- */
 
@@ -202,7 +302,7 @@ static struct standing *stand(struct str provider, const char *at)
 static void make_fake(struct fake_provider *f, struct target *t, const char *name,
                       const char *script)
 {
-    *f = (struct fake_provider){ .script = script ? script : "" };
+    *f = (struct fake_provider){ .script = script ? script : "", .usage = { 3, 2 } };
     f->settings.name = str_of(name);
     f->settings.breaker_time = 20 * CLOCK_MS;
     f->provider = (struct provider){ .ops = &fake_ops, .settings = &f->settings };
@@ -220,7 +320,8 @@ static void make_catalog(void)
                                        .max_waiting = 10,
                                        .max_wait = PATIENCE_MS * CLOCK_MS,
                                        .max_time = LIMIT_MS * CLOCK_MS,
-                                       .max_answer_bytes = 1000 };
+                                       .max_answer_bytes = 1000,
+                                       .answer_tokens = 100 };
     catalog = mem_new(sizeof *catalog);
     catalog->settings = s;
     catalog->owners = 1;
@@ -237,6 +338,7 @@ void world_begin(const char *first, const char *second)
     make_fake(&three, &targets[2], "three", NULL);
     model = (struct model){ .name = STR("model"), .targets = targets, .n_targets = second ? 2 : 1 };
     make_catalog();
+    make_budget();
     tape = (struct tape){ .n = 0 };
     memset(holders, 0, sizeof holders);
 }
@@ -254,16 +356,21 @@ struct turn *ask(void)
 
 struct turn *ask_on(struct tape *t)
 {
-    struct question  *q = question_new();
+    return ask_for(t, question_new());
+}
+
+struct turn *ask_for(struct tape *t, struct question *q)
+{
     struct tape_sink *k = mem_new(sizeof *k);
 
     k->sink.ops = &tape_ops;
     k->tape = t;
     t->sink = k;
+    budget.turns++;
     return turn_start(&(struct turn_order){ .question = q,
                                             .model = &model,
                                             .sink = &k->sink,
-                                            .asker = &(struct asker){ .tenant = 1 },
+                                            .asker = &budget.asker,
                                             .route = "/test",
                                             .request_id = STR("id"),
                                             .client = STR("c") });
@@ -325,6 +432,7 @@ void settle(void)
         standing_drop(targets[i].provider->standing);
     }
     assert_int_equal(metric_value(METRIC_BREAKERS_OPEN), 0);
+    check_budget();
     offer_withdraw();
 }
 

@@ -1,9 +1,9 @@
-/* world.h - a provider and a reader that do as they are told, and a clock that goes by when
- * a test says so.
+/* world.h - a provider, a budget and a reader that do as they are told, and a clock that goes
+ * by when a test says so.
  *
  * A pass here is what the loop does: read the notes, let a millisecond go by, run what
- * is due, let the provider speak. The fakes assert the contracts (provider.h, sink.h)
- * themselves; settle() asserts what must hold after every turn, however it ended. */
+ * is due, let the provider speak. The fakes assert the contracts (provider.h, budget.h,
+ * sink.h) themselves; settle() asserts what must hold after every turn, however it ended. */
 #ifndef FLOW_WORLD_H
 #define FLOW_WORLD_H
 
@@ -20,6 +20,7 @@
 #include "base/note.h"
 #include "provider/catalog.h"
 #include "turn/admit.h"
+#include "turn/bill.h"
 #include "turn/turn.h"
 
 enum { PASSES = 40, PATIENCE_MS = 300, LIMIT_MS = 500 };
@@ -45,6 +46,7 @@ struct fake_provider {
     struct provider_settings settings;
     const char              *script;
     struct advice            advice;          /* goes with every fault          */
+    struct usage             usage;           /* what u says                    */
     struct call              call;
     bool                     live;
     int                      starts, cancels, pauses, resumes;
@@ -70,13 +72,39 @@ struct tape {
     enum finish       finish;
     int               hold_at;                /* holds the turn at this flush; 0: never */
     int               flushes;
+    int               rooms;                  /* how often it heard of room     */
     struct tape_sink *sink;                   /* NULL: closed                   */
+
+    struct budget_call room;
 };
+
+/* ---- a budget that has room for whom it is told to let in ----------------------------- */
+
+/* It stands in for all of store/budget.c. Every turn of a world is asked by `asker`, whom no
+ * allowance speaks of at first. What is reserved is answered at the next reading of the
+ * notes, or when budget_answer() says so. */
+struct fake_budget {
+    struct asker       asker;
+    bool               is_missing;            /* there is no database at all    */
+    bool               is_slow;
+    enum store_end     end;                   /* the answer: this, and of the room */
+    struct budget_call room;                  /* its limit, wait and rooms      */
+
+    struct note         note;
+    struct budget_call *under_way;
+    struct verb        *kept;                 /* used, and not dropped yet      */
+    int                 turns, asks, refusals, bills;
+    struct budget_ask   ask;                  /* the last one, without its texts */
+    struct budget_bill  bill;
+};
+
+void budget_answer(void);                     /* nothing where nobody waits     */
 
 /* ---- a world ------------------------------------------------------------------------- */
 
 extern struct fake_provider one, two, three;
 extern struct tape          tape;
+extern struct fake_budget   budget;
 extern struct catalog      *catalog;
 extern struct model         model;
 extern struct target        targets[3];
@@ -87,10 +115,12 @@ extern uint64_t             now_ms;
  * and nothing breaks, unless a test changes their settings. */
 void world_begin(const char *first, const char *second);
 void world_third(const char *script);
+void world_without_database(void);
 void settle(void);
 
 struct turn *ask(void);
 struct turn *ask_on(struct tape *t);
+struct turn *ask_for(struct tape *t, struct question *q);
 void         ask_another(void);               /* with the tape empty again      */
 void         pass(void);
 void         pass_for(int ms);
