@@ -155,7 +155,7 @@ CREATE TABLE runnel.chat (
     created_at        timestamptz NOT NULL DEFAULT now(),
     updated_at        timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant, id),
-    UNIQUE (tenant, dialect, uid)
+    UNIQUE (tenant, uid, dialect)
 );
 COMMENT ON TABLE  runnel.chat IS 'A conversation, in whatever dialect it is held.';
 COMMENT ON COLUMN runnel.chat.tenant IS 'Whose it is.';
@@ -180,7 +180,7 @@ COMMENT ON COLUMN runnel.chat.updated_at IS 'When anything last changed.';
 CREATE INDEX chat_by_time    ON runnel.chat (tenant, dialect, owner, last_message_at DESC NULLS LAST, id DESC);
 CREATE INDEX chat_by_update  ON runnel.chat (tenant, dialect, owner, updated_at DESC, id DESC);
 CREATE INDEX chat_by_birth   ON runnel.chat (tenant, dialect, owner, created_at DESC, id DESC);
-CREATE INDEX chat_by_context ON runnel.chat (tenant, dialect, owner, context_type, context_id, id DESC);
+CREATE INDEX chat_by_context ON runnel.chat (tenant, dialect, owner, context_type, context_id, id DESC) WHERE context_type IS NOT NULL;
 
 CREATE TYPE runnel.message_state AS ENUM ('streaming', 'complete', 'stopped', 'interrupted', 'error');
 
@@ -241,7 +241,6 @@ CREATE TABLE runnel.turn (
     created_at        timestamptz          NOT NULL DEFAULT now(),
     ended_at          timestamptz,
     PRIMARY KEY (tenant, id),
-    UNIQUE (tenant, owner, idempotency_key),
     FOREIGN KEY (tenant, chat) REFERENCES runnel.chat (tenant, id) ON DELETE CASCADE,
     CHECK ((state = 'streaming') = (ended_at IS NULL))
 );
@@ -264,6 +263,9 @@ COMMENT ON COLUMN runnel.turn.lease_until IS 'Until when nobody else may close i
 COMMENT ON COLUMN runnel.turn.stop_asked IS 'The owner wants it to stop, wherever it runs.';
 COMMENT ON COLUMN runnel.turn.created_at IS 'When it was taken.';
 COMMENT ON COLUMN runnel.turn.ended_at IS 'When it ended.';
+-- Partial, so that nobody looks for a turn's id in it: a young table has no statistics, and
+-- every index that begins with the tenant then seems as good as the key.
+CREATE UNIQUE INDEX turn_by_key ON runnel.turn (tenant, owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX turn_running ON runnel.turn (lease_until) WHERE state = 'streaming';
 CREATE INDEX turn_by_chat ON runnel.turn (tenant, chat, created_at DESC) WHERE chat IS NOT NULL;
 

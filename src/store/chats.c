@@ -78,9 +78,8 @@ const struct pg_statement chat_statements[] = {
     [KEEP_SESSION] = { "chat_keep_session", CHANGE("provider_session = $6") },
     [ASSIGN] = { "chat_assign",
                  "UPDATE runnel.chat c SET owner = $6, updated_at = now() "
-                 "WHERE c.tenant = $1 AND c.dialect = $2 AND c.owner IN ($3, $6) AND c.id = "
-                 "coalesce($4::bigint, (SELECT u.id FROM runnel.chat u WHERE u.tenant = $1 AND "
-                 "u.dialect = $2 AND u.uid = $5)) RETURNING " COLUMNS },
+                 "WHERE c.tenant = $1 AND c.dialect IS NOT DISTINCT FROM $2 AND "
+                 "(c.owner = $3 OR c.owner = $6) AND " CHAT_NAMED " RETURNING " COLUMNS },
     [DELETE] = { "chat_delete", "DELETE FROM runnel.chat c WHERE " CHAT_IS },
     [COUNT] = { "chat_count", "SELECT count(*) FROM runnel.chat c WHERE " OWNED },
     [PAGE + CHATS_BY_MESSAGE] = { "chat_page_by_message",

@@ -14,9 +14,8 @@ const struct pg_statement running_statements[] = {
     [EXTEND] = { "turns_extend",
                  "UPDATE runnel.turn t SET lease_until = now() + $4::bigint * "
                  "interval '1 millisecond' FROM " TURNS(
-                     "$2",
-                     "$3") "WHERE t.tenant = n.tenant AND t.id = n.id AND t.holder = $1 "
-                           "AND t.state = 'streaming' RETURNING t.tenant, t.id, t.stop_asked" },
+                     "$2", "$3") "WHERE t.tenant = n.tenant AND t.id = n.id AND t.holder = $1 "
+                                 "AND t.ended_at IS NULL RETURNING t.tenant, t.id, t.stop_asked" },
     /* The lock keeps a turn from being deleted before its pieces are in: one such turn would
      * spoil the pieces of all others. */
     [ADD] = { "journal_add",

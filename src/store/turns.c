@@ -33,8 +33,10 @@ enum statement {
 
 #define LEASE(n) "now() + " n "::bigint * interval '1 millisecond'"
 
-/* Everywhere the chat's lock comes before the turn's, so that nobody waits in a ring. The ids
- * of both messages are taken first because the turn names its answer. */
+/* Of one turn it is asked whether it has ended and not which state it is in: that would suit
+ * the index of the running ones. Everywhere the chat's lock comes before the turn's, so that
+ * nobody waits in a ring. The ids of both messages are taken first because the turn names its
+ * answer. */
 #define CLAIM_IN_CHAT_SQL                                                                          \
     "WITH at AS (SELECT c.tenant, c.id, nextval('runnel.message_id_seq') AS question, "            \
     "nextval('runnel.message_id_seq') AS answer FROM runnel.chat c WHERE " CHAT_IS " "             \
@@ -56,13 +58,13 @@ enum statement {
     "'streaming'::runnel.message_state, '', '', '{}'::jsonb, $6, clock_timestamp() FROM c, at"
 
 #define END_SQL                                                                                    \
-    "WITH at AS (SELECT FROM runnel.turn t JOIN runnel.chat c ON c.tenant = t.tenant AND "         \
-    "c.id = t.chat WHERE t.tenant = $1 AND t.id = $2 FOR NO KEY UPDATE OF c), "                    \
+    "WITH at AS (SELECT FROM runnel.chat c WHERE c.tenant = $1 AND c.id = (SELECT t.chat FROM "     \
+    "runnel.turn t WHERE t.tenant = $1 AND t.id = $2) FOR NO KEY UPDATE), "                        \
     "t AS (UPDATE runnel.turn t SET state = $4::runnel.message_state, fault = $5, finish = $6, "   \
     "prompt_tokens = $7, completion_tokens = $8, ended_at = clock_timestamp(), "                   \
     "lease_until = NULL, has_journal = $16::bytea IS NOT NULL OR EXISTS (SELECT FROM "             \
     "runnel.journal j WHERE j.tenant = $1 AND j.turn = $2) "                                       \
-    "WHERE t.tenant = $1 AND t.id = $2 AND t.holder = $3 AND t.state = 'streaming' "               \
+    "WHERE t.tenant = $1 AND t.id = $2 AND t.holder = $3 AND t.ended_at IS NULL "               \
     "AND (SELECT count(*) FROM at) >= 0 "                                                          \
     "RETURNING t.tenant, t.id, t.chat, t.answer, t.state), "                                       \
     "j AS (INSERT INTO runnel.journal AS j (tenant, turn, seq, events) "                           \
@@ -108,7 +110,7 @@ const struct pg_statement turn_statements[] = {
                  "0) ORDER BY j.seq LIMIT $5" },
     [STOP] = { "turn_stop",
                "UPDATE runnel.turn t SET stop_asked = true WHERE t.tenant = $1 AND t.owner = $2 "
-               "AND t.id = $3 AND t.state = 'streaming' AND NOT t.stop_asked" },
+               "AND t.id = $3 AND t.ended_at IS NULL AND NOT t.stop_asked" },
     [NOTIFY] = { "turn_notify", "SELECT pg_notify('runnel_turn', $1)" },
     [STATEMENTS] = { NULL, NULL },
 };

@@ -91,6 +91,7 @@ void cluster_sql(char line[300], const char *format, ...)
     va_end(args);
     snprintf(input, sizeof input, "cat <<'END'\n%s\nEND", sql);
     check_that(ask_psql(line, input), "psql: %s", sql);
+    clock_update();                           /* the loop stood still meanwhile */
 }
 
 int cluster_begin(void **state)
