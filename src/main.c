@@ -173,11 +173,18 @@ static void end_now(void)
     turns_interrupt_all(FAULT_SHUTDOWN);
 }
 
+/* Answers have ended before what they used is counted. */
+static bool is_all_kept(void)
+{
+    return !service.store || store_is_idle(service.store);
+}
+
 static void look_after_drain(struct deadline *d)
 {
     uint64_t now = clock_now();
 
-    if (http_server_is_empty(&service.server) && turns_alive() == 0) {
+    if (http_server_is_empty(&service.server) && turns_alive() == 0 &&
+        (is_all_kept() || now >= service.cut_at)) {
         loop_stop();
         return;
     }
