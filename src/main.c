@@ -41,6 +41,7 @@ static struct {
     size_t             n_overrides;
     struct http_server server;
     bool               serving, draining, ending;
+    bool               migrates;              /* before it serves               */
     uint64_t           cut_at;                /* when the last connections are closed */
     struct deadline    drain;
     struct store      *store;                 /* NULL: no database              */
@@ -173,11 +174,18 @@ static void end_now(void)
     turns_interrupt_all(FAULT_SHUTDOWN);
 }
 
+/* Answers have ended before what they used is counted. */
+static bool is_all_kept(void)
+{
+    return !service.store || store_is_idle(service.store);
+}
+
 static void look_after_drain(struct deadline *d)
 {
     uint64_t now = clock_now();
 
-    if (http_server_is_empty(&service.server) && turns_alive() == 0) {
+    if (http_server_is_empty(&service.server) && turns_alive() == 0 &&
+        (is_all_kept() || now >= service.cut_at)) {
         loop_stop();
         return;
     }
@@ -248,8 +256,13 @@ static struct settings *load_or_die(void)
 
 static int serve(void)
 {
+    struct settings *s = load_or_die();
+
+    log_setup((enum log_level)s->log_level, (enum log_format)s->log_format);
+    if (service.migrates)
+        command_migrate_first(s);
     loop_open();
-    use_settings(load_or_die());
+    use_settings(s);
     loop_on_signal(SIGTERM, stop);
     loop_on_signal(SIGINT, stop_at_once);
     loop_on_signal(SIGHUP, reload);
@@ -300,6 +313,7 @@ static int help(void)
 {
     puts("runnel - answers chat questions with language models, as streams\n\n"
          "usage: runnel [serve] [--config FILE] [--listen ADDRESS] [--set NAME=VALUE]...\n"
+         "                      [--migrate]   brings the database's schema up to date first\n"
          "       runnel check [FILE]     says what is wrong with the settings, line by line\n"
          "       runnel settings         prints the settings as a table (Markdown)\n"
          "       runnel --help | --version\n\n"
@@ -355,7 +369,9 @@ int main(int argc, char **argv)
             return help();
         if (strcmp(argv[i], "--version") == 0)
             return puts("runnel " RUNNEL_VERSION) < 0;
-        if (strcmp(argv[i], "--config") == 0)
+        if (strcmp(argv[i], "--migrate") == 0 && strcmp(command, "serve") == 0)
+            service.migrates = true;
+        else if (strcmp(argv[i], "--config") == 0)
             service.file = argument(argc, argv, &i);
         else if (strcmp(argv[i], "--listen") == 0)
             override_listen(argument(argc, argv, &i));

@@ -1,6 +1,7 @@
 /* ops.c - what operators and their machines ask. */
 #include "api/api.h"
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "store/store.h"
@@ -15,11 +16,26 @@ void ops_serve_livez(struct http_exchange *x, const struct http_reader *rq)
     api_answer_json(x, 200, STR("{\"status\":\"alive\"}"));
 }
 
+/* The words about a schema are ours; others name hosts and users, and are for the log. */
+static void answer_no_database(struct http_exchange *x)
+{
+    struct buf body = BUF(4096);
+
+    buf_lit(&body, "{\"status\":\"no database\"");
+    if (store_is_unfit(api_store())) {
+        buf_lit(&body, ",\"why\":");
+        json_add_str(&body, str_of(store_why(api_store())));
+    }
+    buf_lit(&body, "}");
+    api_answer_json(x, 503, buf_str(&body));
+    buf_release(&body);
+}
+
 void ops_serve_readyz(struct http_exchange *x, const struct http_reader *rq)
 {
     (void)rq;
     if (api_is_ready() && api_store() && !store_is_ready(api_store()))
-        api_answer_json(x, 503, STR("{\"status\":\"no database\"}"));
+        answer_no_database(x);
     else if (api_is_ready())
         api_answer_json(x, 200, STR("{\"status\":\"ready\"}"));
     else

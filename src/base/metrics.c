@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum kind { COUNTER, GAUGE, HISTOGRAM };
+enum kind { COUNTER, GAUGE, LONGEST, HISTOGRAM };
 
 static const struct {
     enum kind   kind;
@@ -55,6 +55,12 @@ void metric_set(enum metric m, int64_t value)
 int64_t metric_value(enum metric m)
 {
     return state[m].value;
+}
+
+void metric_longest(enum metric m, uint64_t ns)
+{
+    if ((int64_t)ns > state[m].value)
+        state[m].value = (int64_t)ns;
 }
 
 void metric_add_labelled(enum metric m, const char *first, const char *second)
@@ -123,7 +129,7 @@ static void write_histogram(struct buf *out, enum metric m)
 
 void metrics_write(struct buf *out)
 {
-    static const char *const kinds[] = { "counter", "gauge", "histogram" };
+    static const char *const kinds[] = { "counter", "gauge", "gauge", "histogram" };
 
     for (enum metric m = 0; m < METRIC_COUNT; m++) {
         buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", table[m].name, table[m].help, table[m].name,
@@ -132,6 +138,8 @@ void metrics_write(struct buf *out)
             write_children(out, m);
         else if (table[m].kind == HISTOGRAM)
             write_histogram(out, m);
+        else if (table[m].kind == LONGEST)
+            buf_addf(out, "%s %.6f\n", table[m].name, (double)state[m].value / 1e9);
         else
             buf_addf(out, "%s %lld\n", table[m].name, (long long)state[m].value);
     }

@@ -53,6 +53,8 @@
       "Units of work, by how they ended.")                                                    \
     X(LOOP_LAG,        HISTOGRAM, "runnel_loop_lag_seconds",        "",                       \
       "How late the loop runs what is due.")                                                  \
+    X(LOOP_STALL,      LONGEST,   "runnel_loop_longest_stall_seconds", "",                    \
+      "The longest that the loop has been away from its sockets since the start.")            \
     X(SLOW_READERS,    COUNTER,   "runnel_slow_readers_cut_total",  "",                       \
       "Connections cut because nothing was read from them in time.")                          \
     X(RELOADS,         COUNTER,   "runnel_reloads_total",           "result",                 \
@@ -74,6 +76,7 @@ enum metric {
 void    metric_add(enum metric m, int64_t n);
 void    metric_set(enum metric m, int64_t value);
 void    metric_add_labelled(enum metric m, const char *first, const char *second);
+void    metric_longest(enum metric m, uint64_t ns);  /* keeps the longest      */
 void    metric_observe(enum metric m, uint64_t ns); /* histograms of seconds  */
 int64_t metric_value(enum metric m);                 /* plain ones; for tests  */
 

@@ -244,16 +244,22 @@ uint64_t command_seconds(const char *option, const char *text)
         option, text);
 }
 
-struct pg_now *command_connect(struct command_call *c)
+struct pg_now *command_open(const struct database_settings *s)
 {
-    const struct database_settings *s = &c->settings->database;
-    char                            why[PG_WHY_MAX];
+    char           why[PG_WHY_MAX];
+    struct pg_now *db;
 
     if (s->url.n == 0)
         die("there is no database: give --database URL, or database.url in the settings");
-    c->db = pg_now_open(s->url, s->connect_timeout, why);
-    if (!c->db)
+    db = pg_now_open(s->url, s->connect_timeout, why);
+    if (!db)
         die("the database cannot be reached: %s", why);
+    return db;
+}
+
+struct pg_now *command_connect(struct command_call *c)
+{
+    c->db = command_open(&c->settings->database);
     return c->db;
 }
 

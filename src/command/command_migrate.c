@@ -96,6 +96,39 @@ static void run(struct command_call *c)
     buf_release(&m.why);
 }
 
+/* ---- before serving ------------------------------------------------------------------- */
+
+static void log_waits(void *owner, struct str for_whom)
+{
+    (void)owner;
+    LOG(LOG_WARN, L_MSG("waiting for another to migrate"), L_STR("who", for_whom));
+    log_flush();
+}
+
+static void log_done(void *owner, const struct migration *m, uint64_t ns)
+{
+    (void)owner;
+    LOG(LOG_INFO, L_MSG("migrated"), L_INT("number", m->number), L_TEXT("name", m->name),
+        L_MS("took", ns));
+    log_flush();
+}
+
+void command_migrate_first(const struct settings *s)
+{
+    static const struct store_migration_ops log_ops = { .waits = log_waits, .done = log_done };
+    struct store_migrate                    m = { .all = migrations,
+                                                  .n = n_migrations,
+                                                  .max_wait = WAIT_S * CLOCK_S,
+                                                  .ops = &log_ops,
+                                                  .why = BUF(WHY_MAX) };
+    struct pg_now                          *db = command_open(&s->database);
+
+    if (!store_migrate(&m, db))
+        die("%.*s", STR_ARG(buf_str(&m.why)));
+    buf_release(&m.why);
+    pg_now_close(db);
+}
+
 static const struct command_option options[] = {
     { "--dry-run", NULL, "says what would be done" },
     { NULL, NULL, NULL },

@@ -2,7 +2,6 @@
 #ifndef COMMAND_COMMAND_PARTS_H
 #define COMMAND_COMMAND_PARTS_H
 
-#include "base/settings.h"
 #include "command/command.h"
 #include "pg/pg_now.h"
 
@@ -48,7 +47,8 @@ const char *command_tenant(const struct command_call *c);   /* or the default on
 /* "90s", "30d"... as seconds. */
 uint64_t command_seconds(const char *option, const char *text);
 
-/* Connected; the second one only with a schema that is ours. */
+/* Connected; the last one only with a schema that is ours. */
+struct pg_now *command_open(const struct database_settings *s);
 struct pg_now *command_connect(struct command_call *c);
 struct pg_now *command_database(struct command_call *c);
 

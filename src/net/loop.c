@@ -25,6 +25,10 @@ static struct {
 } signals[SIGNALS_MAX];
 static size_t n_signals;
 
+static struct {
+    uint64_t began, slept;                    /* ns; slept: since the loop was opened */
+} pass;
+
 uv_loop_t *loop_get(void)
 {
     return &loop;
@@ -64,9 +68,21 @@ static void set_timer(void)
     uv_timer_start(&timer, run_due, wait, 0);
 }
 
+/* What passed since the last time, without what was slept. */
+static void measure_pass(void)
+{
+    uint64_t now = uv_hrtime(), slept = uv_metrics_idle_time(&loop);
+
+    if (pass.began)
+        metric_longest(METRIC_LOOP_STALL, now - pass.began - (slept - pass.slept));
+    pass.began = now;
+    pass.slept = slept;
+}
+
 static void on_prepare(uv_prepare_t *handle)
 {
     (void)handle;
+    measure_pass();
     clock_update();
     notes_run();
     log_flush();
@@ -106,6 +122,7 @@ void loop_open(void)
     uv_replace_allocator(mem_hook_malloc, mem_hook_realloc, mem_hook_calloc, mem_free);
     if (uv_loop_init(&loop) != 0)
         die("the event loop cannot start");
+    uv_loop_configure(&loop, UV_METRICS_IDLE_TIME);
     uv_prepare_init(&loop, &before_sleep);
     uv_check_init(&loop, &after_sleep);
     uv_idle_init(&loop, &awake);
@@ -116,6 +133,7 @@ void loop_open(void)
 
 void loop_run(void)
 {
+    pass.began = 0;
     uv_run(&loop, UV_RUN_DEFAULT);
 }
 

@@ -209,6 +209,14 @@ void resolve_cancel(struct lookup *l)
     note_tear(&l->note);
 }
 
+void resolve_forget(struct str host)
+{
+    struct name *n = find_name(host);
+
+    if (n)
+        n->until = 0;
+}
+
 /* A thread that hangs in the C library cannot be called back; its name is left to it. */
 void resolve_forget_all(void)
 {

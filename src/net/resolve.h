@@ -34,6 +34,7 @@ void resolve_start(struct lookup *l, struct str host, uint16_t port,
                    void (*done)(struct lookup *l));
 void resolve_cancel(struct lookup *l);        /* done() does not come any more  */
 
+void resolve_forget(struct str host);         /* where it led did not answer    */
 void resolve_forget_all(void);                /* the cache, at the very end     */
 
 #endif

@@ -97,6 +97,7 @@ static void keep_why(struct pg *c, const char *why)
 void pg_break(struct pg *c, const char *why)
 {
     keep_why(c, why);
+    c->is_unfit = false;
     pg_drop(c);
     c->ops->lost(c);
 }
@@ -105,6 +106,7 @@ void pg_break(struct pg *c, const char *why)
 
 static void climb_place(struct pg *c);
 static void connect_next(struct pg *c);
+static void next_place(struct pg *c);
 
 static const struct pg_place *place(const struct pg *c)
 {
@@ -116,6 +118,7 @@ static const struct pg_place *place(const struct pg *c)
 static void next_address(struct pg *c, const char *why)
 {
     keep_why(c, why);
+    note_tear(&c->news);                      /* it was of this connection      */
     unwatch(c);
     PQfinish(libpq(c));
     c->conn = NULL;
@@ -123,11 +126,22 @@ static void next_address(struct pg *c, const char *why)
     connect_next(c);
 }
 
+/* Another host's name may be found sooner. */
+static void skip_place(struct pg *c)
+{
+    resolve_cancel(&c->lookup);
+    keep_why(c, "looking up the name of the host took too long");
+    c->rung = PG_CONNECT;
+    next_place(c);
+}
+
 static void too_slow(struct deadline *d)
 {
     struct pg *c = LIST_OWNER(d, struct pg, patience);
 
-    if (c->rung == PG_CONNECT)
+    if (c->rung == PG_LOOKUP)
+        skip_place(c);
+    else if (c->rung == PG_CONNECT)
         next_address(c, "the connection took too long");
     else
         pg_break(c, "preparing the statements took too long");
@@ -176,8 +190,11 @@ static void begin(struct pg *c, const char *address)
     deadline_arm(&c->patience, clock_now() + c->server->connect_timeout);
 }
 
+/* A name may lead elsewhere by now. */
 static void next_place(struct pg *c)
 {
+    if (!place(c)->address && !pg_place_is_socket(place(c)) && c->lookup.rc == 0)
+        resolve_forget(str_of(place(c)->host));
     if (++c->places_tried < c->server->where.n)
         climb_place(c);
     else
@@ -222,6 +239,7 @@ static void climb_place(struct pg *c)
         return;
     }
     c->rung = PG_LOOKUP;
+    deadline_arm(&c->patience, clock_now() + c->server->connect_timeout);
     resolve_start(&c->lookup, str_of(p->host), p->port, on_names);
 }
 
@@ -237,7 +255,7 @@ void pg_climb(struct pg *c)
 {
     assert(c->rung == PG_REST && c->works.n == 0);
     c->places_tried = 0;
-    c->is_wrong_schema = false;
+    c->is_unfit = false;
     climb_place(c);
 }
 
@@ -283,7 +301,7 @@ void pg_send(struct pg *c, struct pg_work *w)
 
     w->on = c;
     w->at = 0;
-    w->failed = false;
+    w->failed = w->is_late = false;
     w->tries++;
     list_push(&c->works, &w->link);
     w->patience.run = out_of_time;
@@ -303,7 +321,11 @@ static void climb_prepare(struct pg *c)
     bool good = PQenterPipelineMode(libpq(c)) && PQsetnonblocking(libpq(c), 1) == 0;
 
     c->rung = PG_PREPARE;
+    c->is_checked = !c->server->check;
     deadline_arm(&c->patience, clock_now() + c->server->connect_timeout);
+    if (c->server->check)
+        good = good &&
+               PQsendQueryParams(libpq(c), c->server->check->sql, 0, NULL, NULL, NULL, NULL, 0);
     for (const struct pg_statement *s = c->server->statements; s && s->name; s++)
         good = good && (!c->server->prepares || PQsendPrepare(libpq(c), s->name, s->sql, 0, NULL));
     if (good && PQpipelineSync(libpq(c)))
@@ -365,13 +387,25 @@ static void take_result(struct pg *c, const PGresult *r)
         w->at++;
 }
 
+static void take_check(struct pg *c, const PGresult *r)
+{
+    bool        good = PQresultStatus(r) == PGRES_TUPLES_OK;
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+
+    c->is_checked = true;
+    keep_why(c, good ? "" : PQresultErrorMessage(r));
+    c->is_unfit = !c->server->check->passes(good ? (const struct pg_rows *)r : NULL,
+                                            state ? state : "", c->why);
+}
+
+/* What goes wrong first is the reason; the rest may follow from it. */
 static void take_prepared(struct pg *c, const PGresult *r)
 {
     switch (PQresultStatus(r)) {
     case PGRES_COMMAND_OK: return;
     case PGRES_PIPELINE_ABORTED: return;
     case PGRES_PIPELINE_SYNC:
-        if (c->is_wrong_schema) {
+        if (c->is_unfit) {
             note_leave(&c->failed);
             return;
         }
@@ -381,8 +415,9 @@ static void take_prepared(struct pg *c, const PGresult *r)
         c->ops->ready(c);
         return;
     default:
-        c->is_wrong_schema = true;
-        keep_why(c, PQresultErrorMessage(r));
+        if (!c->is_unfit)
+            keep_why(c, PQresultErrorMessage(r));
+        c->is_unfit = true;
         return;
     }
 }
@@ -415,7 +450,9 @@ static void on_results(struct pg *c)
     for (; n < RESULTS_PER_PASS && c->conn && expects_results(c) && !PQisBusy(libpq(c)); n++) {
         PGresult *r = PQgetResult(libpq(c));
 
-        if (r && c->rung == PG_PREPARE)
+        if (r && c->rung == PG_PREPARE && !c->is_checked)
+            take_check(c, r);
+        else if (r && c->rung == PG_PREPARE)
             take_prepared(c, r);
         else if (r)
             take_result(c, r);

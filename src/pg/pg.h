@@ -3,8 +3,9 @@
  *     rest ---> look-up ---> connect ---> prepare ---> ready ---> rest
  *
  * Every host of the connection string is tried, and every address of a host, each for
- * connect_timeout. Then all statements are prepared at once. When it is ready, units are
- * sent as they come, each behind a sync of its own, and their results are read in order.
+ * connect_timeout. Then the database is looked at, whether it is what we need, and all
+ * statements are prepared, in one go. When it is ready, units are sent as they come, each
+ * behind a sync of its own, and their results are read in order.
  * Whatever goes wrong ends in lost(), from the top of the stack, on the lowest rung.
  */
 #ifndef PG_PG_H
@@ -14,8 +15,16 @@
 #include "pg/pg_place.h"
 #include "pg/pg_work.h"
 
+/* What is asked before anything else, and who judges the answer. */
+struct pg_check {
+    const char *sql;
+    /* `rows` is NULL if the database refused: sqlstate. False: `why` tells. */
+    bool (*passes)(const struct pg_rows *rows, const char *sqlstate, char why[PG_WHY_MAX]);
+};
+
 struct pg_server {                            /* what all connections share     */
     struct pg_where            where;
+    const struct pg_check     *check;         /* NULL: any will do              */
     const struct pg_statement *statements;    /* the last one has no name       */
     bool                       prepares;      /* not behind a pooler            */
     uint64_t                   connect_timeout;
@@ -42,8 +51,9 @@ struct pg {
     struct pg_watch *watch;
     struct note      news, failed;
     struct deadline  patience;
-    struct list      works;           /* sent, the oldest first         */
-    bool             is_wrong_schema; /* a statement could not be prepared */
+    struct list      works;      /* sent, the oldest first         */
+    bool             is_checked; /* the answer is there            */
+    bool             is_unfit;   /* it is there, and not what we need */
     char             why[PG_WHY_MAX];
 };
 

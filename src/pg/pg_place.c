@@ -8,12 +8,14 @@
 #include <string.h>
 
 /* What is set unless the string says otherwise. A server that is silent for ten seconds on
- * data it should acknowledge is gone; Kerberos would be asked for by every connection. */
+ * data it should acknowledge is gone; Kerberos would be asked for by every connection; a
+ * standby would let us in and refuse whatever we do. */
 static const struct {
     const char *name, *value;
 } defaults[] = {
-    { "application_name", "runnel" }, { "client_encoding", "UTF8" }, { "keepalives_idle", "30" },
-    { "tcp_user_timeout", "10000" },  { "gssencmode", "disable" },
+    { "application_name", "runnel" }, { "client_encoding", "UTF8" },
+    { "keepalives_idle", "30" },      { "tcp_user_timeout", "10000" },
+    { "gssencmode", "disable" },      { "target_session_attrs", "read-write" },
 };
 
 static char *text(struct str s)
@@ -117,8 +119,6 @@ static bool take_options(struct pg_where *w, const PQconninfoOption *options, ch
         hosts = addresses ? addresses : given_or(options, "host", "PGHOST", "");
     if (!read_places(w, hosts, addresses, given_or(options, "port", "PGPORT", "5432"), why))
         return false;
-    if (w->n > 1 && !given(options, "target_session_attrs"))
-        add_option(w, "target_session_attrs", "read-write");
     return true;
 }
 

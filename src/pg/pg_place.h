@@ -8,7 +8,7 @@
 
 #include "base/str.h"
 
-enum { PG_PLACES_MAX = 8, PG_OPTIONS_MAX = 64, PG_WHY_MAX = 256 };
+enum { PG_PLACES_MAX = 8, PG_OPTIONS_MAX = 64, PG_WHY_MAX = 512 };
 
 struct pg_place {
     char    *host;                            /* a name, an address, or a socket's folder */

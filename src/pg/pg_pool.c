@@ -23,6 +23,8 @@ struct pg_pool {
     struct deadline  knock;
     uint64_t         rest;                    /* ms                             */
     bool             is_away;                 /* none was ready when one was lost or failed */
+    bool             is_unfit;                /* it is there, and not what we need */
+    bool             is_closing;
     struct note      news;                    /* units that ended without being sent */
     struct list      over;
     char             why[PG_WHY_MAX];
@@ -56,8 +58,10 @@ static void finish(struct pg_work *w, enum pg_end end)
     pg_work_free(w);
 }
 
-static enum pg_end end_of_waiting(const struct pg_pool *p)
+static enum pg_end end_of_waiting(const struct pg_pool *p, const struct pg_work *w)
 {
+    if (w->is_unsure)
+        return PG_UNKNOWN;
     return p->ready.n ? PG_BUSY : PG_AWAY;
 }
 
@@ -68,7 +72,7 @@ static void waited_too_long(struct deadline *d)
 
     list_take(&p->line, &w->link);
     show(p);
-    finish(w, end_of_waiting(p));
+    finish(w, end_of_waiting(p, w));
 }
 
 static void tell_over(struct note *n)
@@ -79,7 +83,7 @@ static void tell_over(struct note *n)
     while ((k = list_pop(&p->over))) {
         struct pg_work *w = LIST_OWNER(k, struct pg_work, link);
 
-        finish(w, w->is_text_bad ? PG_REFUSED : end_of_waiting(p));
+        finish(w, w->is_text_bad ? PG_REFUSED : end_of_waiting(p, w));
     }
 }
 
@@ -127,7 +131,7 @@ void pg_do(struct pg_pool *p, struct pg_work *w)
     w->asked = clock_now();
     if (w->is_text_bad)
         memcpy(w->sqlstate, "22021", sizeof w->sqlstate);
-    if (w->is_text_bad || w->bytes.over || p->line.n >= p->max_waiting) {
+    if (p->is_closing || w->is_text_bad || w->bytes.over || p->line.n >= p->max_waiting) {
         list_push(&p->over, &w->link);
         note_leave(&p->news);
         return;
@@ -196,7 +200,8 @@ static void on_ready(struct pg *c)
     move(c, &p->ready);
     if (p->is_away)
         LOG(LOG_INFO, L_MSG("database connected"));
-    p->is_away = false;
+    p->is_away = p->is_unfit = false;
+    p->why[0] = '\0';
     p->rest = FIRST_REST;
     climb(p);
     serve_line(p);
@@ -208,35 +213,50 @@ static bool may_try_again(const struct pg_work *w)
     return w->tries < TRIES_MIN || clock_now() < w->asked + w->max_wait;
 }
 
-static bool is_fatal(const char *sqlstate)
-{
-    static const char *const rows[] = { "57P01", "57P02", "57P03", "57P05", "25006" };
+/* What was not done and may go better next time: here, or, with words, on a new connection. */
+static const struct hope {
+    const char *sqlstate, *why_not_here;
+} hopes[] = {
+    { "40001", NULL },
+    { "40P01", NULL },
+    { "57P01", NULL },                        /* it ends by itself              */
+    { "57P02", NULL },
+    { "57P03", NULL },
+    { "57P05", NULL },
+    { "25006", "the server takes no writes" },
+    { "0A000", "a statement was prepared for tables that have changed" },
+    { "26000", "the prepared statements are gone" },
+};
 
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (strcmp(sqlstate, rows[i]) == 0)
-            return true;
-    return strncmp(sqlstate, "08", 2) == 0;
-}
-
-/* Nothing of it was done, and the next try may go better. */
-static bool may_pass(const char *sqlstate)
+static const struct hope *hope_for(const struct pg_work *w)
 {
-    return strcmp(sqlstate, "40001") == 0 || strcmp(sqlstate, "40P01") == 0 || is_fatal(sqlstate);
+    if (w->failed)
+        for (size_t i = 0; i < sizeof hopes / sizeof *hopes; i++)
+            if (strcmp(w->sqlstate, hopes[i].sqlstate) == 0)
+                return &hopes[i];
+    return NULL;
 }
 
 static void on_over(struct pg *c, struct pg_work *w)
 {
-    struct pg_pool *p = pool_of(c);
-    bool            is_wrong_server = w->failed && strcmp(w->sqlstate, "25006") == 0;
+    struct pg_pool    *p = pool_of(c);
+    const struct hope *hope = hope_for(w);
 
-    if (w->failed && may_pass(w->sqlstate) && may_try_again(w))
+    if (hope && may_try_again(w))
         stand_in_front(p, w);
     else
         finish(w, w->failed ? PG_REFUSED : PG_DONE);
-    if (is_wrong_server)
-        pg_break(c, "the server takes no writes");
+    if (hope && hope->why_not_here)
+        pg_break(c, hope->why_not_here);
     else
         serve_line(p);
+}
+
+static bool may_be_sent_again(const struct pg_work *w)
+{
+    if (w->is_late)
+        return w->insists && !w->once && clock_now() < w->asked + w->max_wait;
+    return !w->once && may_try_again(w);
 }
 
 /* From the newest to the oldest, so that they stand in the line as they were sent. */
@@ -248,11 +268,25 @@ static void take_back(struct pg_pool *p, struct pg *c)
         list_take(&c->works, &w->link);
         deadline_disarm(&w->patience);
         w->on = NULL;
-        if (w->is_late || w->once || !may_try_again(w))
-            finish(w, PG_UNKNOWN);
-        else
+        w->is_unsure = true;
+        if (may_be_sent_again(w))
             stand_in_front(p, w);
+        else
+            finish(w, PG_UNKNOWN);
     }
+}
+
+/* Once for each reason, however often it is tried. */
+static void note_why(struct pg_pool *p, const struct pg *c)
+{
+    bool is_news = p->ready.n == 0 && (!p->is_away || strcmp(p->why, c->why) != 0);
+
+    p->is_away = p->is_away || p->ready.n == 0;
+    p->is_unfit = c->is_unfit;
+    memcpy(p->why, c->why, sizeof p->why);
+    if (is_news)
+        LOG(LOG_WARN, L_MSG(p->is_unfit ? "database not fit" : "database away"),
+            L_TEXT("words", p->why));
 }
 
 static void on_lost(struct pg *c)
@@ -260,11 +294,7 @@ static void on_lost(struct pg *c)
     struct pg_pool *p = pool_of(c);
 
     move(c, &p->resting);
-    memcpy(p->why, c->why, sizeof p->why);
-    if (!p->is_away && p->ready.n == 0) {
-        p->is_away = true;
-        LOG(LOG_WARN, L_MSG("database away"), L_TEXT("words", p->why));
-    }
+    note_why(p, c);
     take_back(p, c);
     rest(p);
     serve_line(p);
@@ -273,6 +303,10 @@ static void on_lost(struct pg *c)
 static const struct pg_ops pool_ops = { .ready = on_ready, .lost = on_lost, .over = on_over };
 
 /* ---- the pool ------------------------------------------------------------------------ */
+
+/* So that what nobody waits for any more does not go on in the server, where it may hold
+ * locks and one of its places. */
+static const char session[] = "-c statement_timeout=30s -c client_connection_check_interval=2s";
 
 struct pg_pool *pg_pool_open(const struct pg_pool_settings *s,
                              const struct pg_statement *statements, char why[PG_WHY_MAX])
@@ -285,8 +319,9 @@ struct pg_pool *pg_pool_open(const struct pg_pool_settings *s,
         return NULL;
     }
     if (s->prepares)                          /* a pooler would refuse it       */
-        pg_where_default(&p->server.where, "options", "-c statement_timeout=30s");
+        pg_where_default(&p->server.where, "options", session);
     p->server.statements = statements;
+    p->server.check = s->check;
     p->server.prepares = s->prepares;
     p->server.connect_timeout = s->connect_timeout;
     p->max_waiting = s->max_waiting;
@@ -313,16 +348,18 @@ static void end_all(struct list *works)
         finish(LIST_OWNER(k, struct pg_work, link), PG_AWAY);
 }
 
+/* Whoever hears of an end may ask for something else: that ends as well. */
 void pg_pool_close(struct pg_pool *p)
 {
+    p->is_closing = true;
     deadline_disarm(&p->knock);
-    note_tear(&p->news);
     for (size_t i = 0; i < p->n; i++) {
         pg_drop(&p->members[i].pg);
         end_all(&p->members[i].pg.works);
     }
     end_all(&p->line);
     end_all(&p->over);
+    note_tear(&p->news);
     pg_where_release(&p->server.where);
     mem_free(p);
 }
@@ -330,6 +367,20 @@ void pg_pool_close(struct pg_pool *p)
 bool pg_pool_is_ready(const struct pg_pool *p)
 {
     return p->ready.n > 0;
+}
+
+bool pg_pool_is_idle(const struct pg_pool *p)
+{
+    size_t units = p->line.n + p->over.n;
+
+    for (size_t i = 0; i < p->n; i++)
+        units += p->members[i].pg.works.n;
+    return units == 0;
+}
+
+bool pg_pool_is_unfit(const struct pg_pool *p)
+{
+    return p->ready.n == 0 && p->is_unfit;
 }
 
 const char *pg_pool_why(const struct pg_pool *p)

@@ -3,6 +3,7 @@
  * A connection is in the list that says what it is doing. While the database is away one
  * of them knocks, at most once a second; when it gets through the others follow. Units that
  * were under way when a connection broke are sent again on another, unless they are `once`.
+ * A database that is there and does not pass the check is asked again like one that is away.
  */
 #ifndef PG_PG_POOL_H
 #define PG_PG_POOL_H
@@ -10,10 +11,11 @@
 #include "pg/pg.h"
 
 struct pg_pool_settings {
-    struct str conninfo;
-    size_t     connections, max_waiting;
-    bool       prepares;
-    uint64_t   connect_timeout;               /* ns                             */
+    struct str             conninfo;
+    size_t                 connections, max_waiting;
+    bool                   prepares;
+    uint64_t               connect_timeout; /* ns                             */
+    const struct pg_check *check;             /* or NULL                        */
 };
 
 struct pg_pool;
@@ -30,6 +32,8 @@ void pg_do(struct pg_pool *p, struct pg_work *w);
 void pg_forget(struct pg_work *w);
 
 bool        pg_pool_is_ready(const struct pg_pool *p);      /* a unit would be sent now */
+bool        pg_pool_is_idle(const struct pg_pool *p);       /* no unit waits or is under way */
+bool        pg_pool_is_unfit(const struct pg_pool *p);      /* it is not: the check says so */
 const char *pg_pool_why(const struct pg_pool *p);           /* it is not        */
 
 #endif

@@ -47,6 +47,7 @@ struct pg_work {
     const struct pg_work_ops *ops;            /* NULL: nobody wants to hear of it */
     void                     *owner;
     bool                      once;
+    bool                      insists;       /* too slow: tried again until max_wait is over */
     uint64_t                  max_wait, max_time;           /* ns: for a connection, for the end */
     char                      sqlstate[6];
 
@@ -57,7 +58,9 @@ struct pg_work {
     struct buf                 bytes;         /* the parameters, terminated     */
     size_t                     params[PG_PARAMS_MAX];     /* where they are; SIZE_MAX: NULL */
     size_t                     n;
-    bool                       failed, is_text_bad, is_late, is_forgotten;
+    bool                       failed, is_text_bad, is_forgotten;
+    bool                       is_late;       /* its own time is over, not only the connection's */
+    bool                       is_unsure;     /* an earlier try may have been carried out */
     unsigned                   tries;
     uint64_t                   asked;         /* clock, ns                      */
     struct pg                 *on;            /* the connection it was sent on  */

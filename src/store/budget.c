@@ -173,6 +173,7 @@ void budget_settle(struct store *s, const struct budget_bill *b)
     uint64_t        tokens = b->usage.prompt + b->usage.completion;
 
     w->max_wait = SETTLE_PATIENCE_S * CLOCK_S;
+    w->insists = true;
     pg_step(w, &budget_statements[SETTLE]);
     pg_int(w, b->tenant);
     pg_text(w, b->turn);

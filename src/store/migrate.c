@@ -72,6 +72,16 @@ static enum store_schema judge_row(const struct store_migrate *m, const struct p
     return SCHEMA_CURRENT;
 }
 
+static void say_missing(const struct store_migrate *m, size_t done, struct buf *words)
+{
+    buf_addf(words,
+             done ? "the database is at migration %zu and this program wants %zu: run "
+                    "\"runnel migrate\""
+                  : "the database has no schema yet (%zu of %zu migrations): run \"runnel "
+                    "migrate\"",
+             done, m->n);
+}
+
 static enum store_schema judge(struct store_migrate *m, const struct pg_rows *rows,
                                struct buf *words)
 {
@@ -86,12 +96,7 @@ static enum store_schema judge(struct store_migrate *m, const struct pg_rows *ro
     m->before = done;
     if (done == m->n)
         return SCHEMA_CURRENT;
-    buf_addf(words,
-             done ? "the database is at migration %zu and this program wants %zu: run "
-                    "\"runnel migrate\""
-                  : "the database has no schema yet (%zu of %zu migrations): run \"runnel "
-                    "migrate\"",
-             done, m->n);
+    say_missing(m, done, words);
     return done ? SCHEMA_OLDER : SCHEMA_NONE;
 }
 
@@ -115,6 +120,26 @@ enum store_schema store_schema_is(struct pg_now *db, struct buf *words)
 
     return look(&m, db, words);
 }
+
+/* No such table, no such schema: there was no migration yet. */
+static bool passes(const struct pg_rows *rows, const char *sqlstate, char why[PG_WHY_MAX])
+{
+    struct store_migrate m = { .all = migrations, .n = n_migrations };
+    struct buf           words = BUF(4096);
+    bool                 is_none = strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "3F000") == 0;
+    bool                 good = false;
+
+    if (rows)
+        good = judge(&m, rows, &words) == SCHEMA_CURRENT;
+    else if (is_none)
+        say_missing(&m, 0, &words);
+    if (words.n)
+        snprintf(why, PG_WHY_MAX, "%.*s", STR_ARG(buf_str(&words)));
+    buf_release(&words);
+    return good;
+}
+
+const struct pg_check store_schema_check = { .sql = rows_sql, .passes = passes };
 
 static bool is_before_us(enum store_schema is)
 {

@@ -15,6 +15,7 @@
 #define STORE_MIGRATE_H
 
 #include "base/buf.h"
+#include "pg/pg.h"
 #include "pg/pg_now.h"
 #include "store/migrations.h"
 
@@ -30,6 +31,9 @@ enum store_schema {
 
 /* Which it is, and in `words` a sentence with what to do about it (nothing for CURRENT). */
 enum store_schema store_schema_is(struct pg_now *db, struct buf *words);
+
+/* The same for a connection of the pool's: none serves but with the schema that we know. */
+extern const struct pg_check store_schema_check;
 
 struct store_migration_ops {
     void (*waits)(void *owner, struct str for_whom);        /* once, if it has to */

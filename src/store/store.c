@@ -5,6 +5,7 @@
 #include "store/budget.h"
 #include "store/chats.h"
 #include "store/messages.h"
+#include "store/migrate.h"
 #include "store/running.h"
 #include "store/turns.h"
 
@@ -37,11 +38,13 @@ static struct pg_statement *join_tables(void)
 
 struct store *store_open(const struct store_settings *settings, char why[PG_WHY_MAX])
 {
-    struct store *s = mem_new(sizeof *s);
+    struct store           *s = mem_new(sizeof *s);
+    struct pg_pool_settings pool = settings->pool;
 
     s->notifies = settings->notifies;
     s->statements = join_tables();
-    s->pool = pg_pool_open(&settings->pool, s->statements, why);
+    pool.check = &store_schema_check;
+    s->pool = pg_pool_open(&pool, s->statements, why);
     if (s->pool)
         return s;
     mem_free(s->statements);
@@ -59,6 +62,16 @@ void store_close(struct store *s)
 bool store_is_ready(const struct store *s)
 {
     return pg_pool_is_ready(s->pool);
+}
+
+bool store_is_idle(const struct store *s)
+{
+    return pg_pool_is_idle(s->pool);
+}
+
+bool store_is_unfit(const struct store *s)
+{
+    return pg_pool_is_unfit(s->pool);
 }
 
 const char *store_why(const struct store *s)

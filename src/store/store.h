@@ -23,6 +23,8 @@ struct store *store_open(const struct store_settings *settings, char why[PG_WHY_
 void          store_close(struct store *s);   /* verbs under way end `away`     */
 
 bool        store_is_ready(const struct store *s);
+bool        store_is_idle(const struct store *s);     /* nothing is to be kept at the moment */
+bool        store_is_unfit(const struct store *s); /* it is not: its schema is not ours */
 const char *store_why(const struct store *s); /* it is not                      */
 
 /* For the store's own files. */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "net/loop.h"
 #include "net/resolve.h"
+#include "store/migrate.h"
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -71,14 +72,26 @@ static bool ask_psql(char line[300], const char *input)
     return pclose(f) == 0;
 }
 
+static void ignore_done(void *owner, const struct migration *m, uint64_t ns)
+{
+    (void)owner;
+    (void)m;
+    (void)ns;
+}
+
 void cluster_make_schema(void)
 {
-    char line[300];
+    static const struct store_migration_ops ops = { .done = ignore_done };
+    struct store_migrate m = { .all = migrations, .n = n_migrations, .ops = &ops };
+    char                 why[PG_WHY_MAX] = "";
+    struct pg_now       *db = pg_now_open(cluster_url(), 5 * CLOCK_S, why);
 
-    check_that(ask_psql(line, "echo 'SET client_min_messages = warning;"
-                              "DROP SCHEMA IF EXISTS runnel CASCADE; CREATE SCHEMA runnel;'; "
-                              "cat sql/*.sql"),
-               "the files of sql/ cannot be applied");
+    check_that(db, "%s", why);
+    m.why = BUF(4096);
+    check_that(pg_now_do(db, "DROP SCHEMA IF EXISTS runnel CASCADE") && store_migrate(&m, db),
+               "%.*s %s", STR_ARG(buf_str(&m.why)), pg_now_why(db));
+    buf_release(&m.why);
+    pg_now_close(db);
 }
 
 void cluster_sql(char line[300], const char *format, ...)

@@ -13,7 +13,7 @@ int        cluster_end(void **state);
 void       cluster_do(const char *command, const char *more); /* of deps/cluster.sh */
 struct str cluster_url(void);
 
-/* With psql: the schema runnel, made anew from sql/; one statement, and the first line of
+/* With psql: the schema runnel, made anew by the migrations; one statement, and the first line of
  * what it brings. */
 void cluster_make_schema(void);
 void cluster_sql(char line[300], const char *format, ...) __attribute__((format(printf, 2, 3)));
