@@ -18,7 +18,8 @@ HANGS_S = 20                                  # the tests themselves take half a
 
 TESTS = ["unit/base/gate_test", "unit/provider/plan_test", "unit/provider/standing_test",
          "unit/provider/keys_test", "unit/provider/advice_test", "flow/turn_test",
-         "flow/afford_test", "flow/policy_test", "flow/breaker_test", "flow/steps_test"]
+         "flow/afford_test", "flow/turn_log_test", "flow/policy_test", "flow/breaker_test",
+         "flow/steps_test"]
 HELPERS = ["flow/world"]
 
 TURN = [  # what it breaks, the text, what stands there instead
@@ -58,6 +59,8 @@ TURN = [  # what it breaks, the text, what stands there instead
     ("nothing is settled", "    bill_settle(&t->bill, &t->tally, t->plan.calls > 0, fault_end(t->fault) == END_ERROR);\n", ""),
     ("who leaves is counted as a failure", "fault_end(t->fault) == END_ERROR)", "t->fault != FAULT_NONE)"),
     ("no turn is counted as a failure", "fault_end(t->fault) == END_ERROR)", "false)"),
+    ("the end is not logged", "    turn_log_end(t, script[t->step].name);\n", ""),
+    ("a call that failed is not logged", "    turn_log_failed_call(t, came);\n", ""),
     ("nobody has a bill", "    bill_begin(&t->bill, order->asker, t->question, t->model, t->request_id);\n", ""),
     ("the bill bears no name", "t->model, t->request_id);", "t->model, t->client);"),
     ("a place is never given back", "    gate_give_back(&t->place);\n    deadline_disarm", "    deadline_disarm"),
@@ -174,6 +177,22 @@ BILL = [
 
 LOG = [
     ("the turn is not counted", "    metric_add_labelled(METRIC_TURNS, end_name(end), \"\");\n", ""),
+    ("the turn is counted as another", "METRIC_TURNS, end_name(end)", "METRIC_TURNS, end_name(END_COMPLETE)"),
+    ("a failure is no warning", "end == END_ERROR ? LOG_WARN : LOG_INFO", "LOG_INFO"),
+    ("every end is a warning", "end == END_ERROR ? LOG_WARN : LOG_INFO", "LOG_WARN"),
+    ("who hears nothing has waited for ever", "t->tally.first ? t->tally.first - t->tally.asked : 0", "t->tally.first - t->tally.asked"),
+    ("the first word comes at the start of the clock", "t->tally.first ? t->tally.first - t->tally.asked : 0", "t->tally.first"),
+    ("a turn takes no time", "clock_exact() - t->tally.asked)", "t->tally.asked - t->tally.asked)"),
+    ("the key is the account", "L_INT(\"key\", t->bill.asker.key)", "L_INT(\"key\", t->bill.asker.account)"),
+    ("the account is the key", "L_INT(\"account\", t->bill.asker.account)", "L_INT(\"account\", t->bill.asker.key)"),
+    ("nobody's tenant is logged", "L_INT(\"tenant\", t->bill.asker.tenant)", "L_INT(\"tenant\", 0)"),
+    ("the first target is logged", "at - t->model->targets", "0"),
+    ("the first call is logged", "L_INT(\"calls\", t->plan.calls)", "L_INT(\"calls\", 1)"),
+    ("a question's tokens are its answer's", "L_INT(\"prompt_tokens\", t->tally.usage.prompt)", "L_INT(\"prompt_tokens\", t->tally.usage.completion)"),
+    ("a call that failed does not say why", "fault_name(came)", "fault_name(FAULT_NONE)"),
+    ("a call that failed does not say until when", "L_MS(\"retry_after_ms\", t->advice.after)", "L_MS(\"retry_after_ms\", 0)"),
+    ("a call that failed bears our own name", "L_STR(\"model\", at->model),", "L_STR(\"model\", t->model->name),"),
+    ("every call that fails is the first", "L_INT(\"call\", t->plan.calls)", "L_INT(\"call\", 0)"),
 ]
 
 PLAN = [
