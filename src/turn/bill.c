@@ -99,7 +99,7 @@ void bill_drop(struct bill *b)
 
 /* ---- settle ---------------------------------------------------------------------------- */
 
-void bill_settle(struct bill *b, const struct tally *tally, bool was_asked, bool is_failure)
+void bill_settle(struct bill *b, const struct tally *tally, bool is_failure)
 {
     struct usage usage = tally->usage;
     bool         is_estimated = !usage.prompt && !usage.completion && tally->events > 0;
@@ -107,7 +107,7 @@ void bill_settle(struct bill *b, const struct tally *tally, bool was_asked, bool
     verb_drop(&b->call.verb);
     if (!b->is_open)
         return;
-    if (is_estimated && was_asked)
+    if (is_estimated)
         usage = (struct usage){ b->prompt, tokens_of(tally->text_bytes) };
     budget_settle(
         store, &(struct budget_bill){ .tenant = b->asker.tenant,
