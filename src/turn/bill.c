@@ -81,7 +81,7 @@ static void on_reserved(struct verb *v)
     struct bill *b = LIST_OWNER(v, struct bill, call.verb);
     enum fault   fault = fault_of(&b->call);
 
-    if (fault)
+    if (fault && b->call.verb.end != STORE_UNKNOWN)
         b->is_open = false;                   /* there is nothing to settle     */
     b->told(b, fault);
 }

@@ -162,6 +162,19 @@ static void who_is_refused_hears_why_and_until_when(void **state)
     }
 }
 
+static void what_nobody_knows_to_be_reserved_is_settled(void **state)
+{
+    (void)state;
+    limited_world("sduf", "sduf");
+    budget.end = STORE_UNKNOWN;
+    hear();
+    told("e", FAULT_NO_DATABASE);
+    assert_int_equal(one.starts + two.starts, 0);
+    settled(0, 0);
+    assert_true(budget.bill.is_failure);
+    settle();
+}
+
 static void who_is_refused_gives_his_place_to_the_next(void **state)
 {
     struct tape other = { .n = 0 };
@@ -517,6 +530,7 @@ int main(void)
         cmocka_unit_test(who_waits_for_a_place_reserves_nothing),
         cmocka_unit_test(the_reader_hears_of_the_room_before_anything_else),
         cmocka_unit_test(who_is_refused_hears_why_and_until_when),
+        cmocka_unit_test(what_nobody_knows_to_be_reserved_is_settled),
         cmocka_unit_test(who_is_refused_gives_his_place_to_the_next),
         cmocka_unit_test(who_is_interrupted_while_he_waits_is_settled),
         cmocka_unit_test(the_budget_s_silence_ends_with_the_turn_s_time),
