@@ -7,7 +7,9 @@ enum {
     BYTES_PER_TOKEN = 4,                      /* of English; of Chinese it is not far off */
     TOKENS_PER_MESSAGE = 4,                   /* who speaks, and where it ends  */
     MILLION = 1000000,
+    TOKENS_MAX = 1000000000,                  /* more is not believed of anybody */
 };
+static const uint64_t MONEY_MAX = INT64_MAX / 2; /* two of them are no overflow */
 
 static struct store *store;
 
@@ -33,10 +35,22 @@ static uint64_t tokens_of_question(const struct question *q)
     return tokens;
 }
 
+/* Clients say how long an answer may be, and providers how long it was. */
+static uint64_t believed(uint64_t tokens)
+{
+    return tokens < TOKENS_MAX ? tokens : TOKENS_MAX;
+}
+
+static uint64_t cost(uint64_t tokens, uint64_t price)
+{
+    return price && tokens > MONEY_MAX / price ? MONEY_MAX : tokens * price;
+}
+
 /* Millionths; what is begun is paid. */
 static uint64_t money_for(const struct model *m, uint64_t prompt, uint64_t completion)
 {
-    return (prompt * m->prompt_price + completion * m->completion_price + MILLION - 1) / MILLION;
+    return (cost(prompt, m->prompt_price) + cost(completion, m->completion_price) + MILLION - 1) /
+           MILLION;
 }
 
 void bill_begin(struct bill *b, const struct asker *asker, const struct question *q,
@@ -67,7 +81,7 @@ static void on_reserved(struct verb *v)
     struct bill *b = LIST_OWNER(v, struct bill, call.verb);
     enum fault   fault = fault_of(&b->call);
 
-    if (fault)
+    if (fault && b->call.verb.end != STORE_UNKNOWN)
         b->is_open = false;                   /* there is nothing to settle     */
     b->told(b, fault);
 }
@@ -75,7 +89,7 @@ static void on_reserved(struct verb *v)
 void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uint64_t max_time,
                   void (*told)(struct bill *b, enum fault fault))
 {
-    uint64_t completion = q->max_tokens ? q->max_tokens : answer;
+    uint64_t completion = believed(q->max_tokens ? q->max_tokens : answer);
 
     if (!store || !b->asker.is_limited) {
         told(b, FAULT_NONE);
@@ -99,15 +113,15 @@ void bill_drop(struct bill *b)
 
 /* ---- settle ---------------------------------------------------------------------------- */
 
-void bill_settle(struct bill *b, const struct tally *tally, bool was_asked, bool is_failure)
+void bill_settle(struct bill *b, const struct tally *tally, bool is_failure)
 {
-    struct usage usage = tally->usage;
+    struct usage usage = { believed(tally->usage.prompt), believed(tally->usage.completion) };
     bool         is_estimated = !usage.prompt && !usage.completion && tally->events > 0;
 
     verb_drop(&b->call.verb);
     if (!b->is_open)
         return;
-    if (is_estimated && was_asked)
+    if (is_estimated)
         usage = (struct usage){ b->prompt, tokens_of(tally->text_bytes) };
     budget_settle(
         store, &(struct budget_bill){ .tenant = b->asker.tenant,

@@ -34,6 +34,6 @@ void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uin
 void bill_drop(struct bill *b);               /* told() does not come any more  */
 
 /* Once, at the end of every turn. */
-void bill_settle(struct bill *b, const struct tally *tally, bool was_asked, bool is_failure);
+void bill_settle(struct bill *b, const struct tally *tally, bool is_failure);
 
 #endif

@@ -398,7 +398,7 @@ static void turn_end(struct turn *t)
     turn_tell(t, &last);
     turn_flush(t);
     turn_log_end(t, script[t->step].name);
-    bill_settle(&t->bill, &t->tally, t->plan.calls > 0, fault_end(t->fault) == END_ERROR);
+    bill_settle(&t->bill, &t->tally, fault_end(t->fault) == END_ERROR);
     while (t->sinks.n)
         turn_let_go(t, LIST_OWNER(list_first(&t->sinks), struct sink, link));
     gate_give_back(&t->place);

@@ -162,6 +162,19 @@ static void who_is_refused_hears_why_and_until_when(void **state)
     }
 }
 
+static void what_nobody_knows_to_be_reserved_is_settled(void **state)
+{
+    (void)state;
+    limited_world("sduf", "sduf");
+    budget.end = STORE_UNKNOWN;
+    hear();
+    told("e", FAULT_NO_DATABASE);
+    assert_int_equal(one.starts + two.starts, 0);
+    settled(0, 0);
+    assert_true(budget.bill.is_failure);
+    settle();
+}
+
 static void who_is_refused_gives_his_place_to_the_next(void **state)
 {
     struct tape other = { .n = 0 };
@@ -351,6 +364,44 @@ static void money_is_the_model_s_prices_rounded_up(void **state)
     settle();
 }
 
+enum { TOKENS_MAX = 1000000000 };
+
+/* The product of any two numbers is more than a reservation can hold. */
+static void no_number_is_too_large_to_be_reserved(void **state)
+{
+    static const uint64_t limits[] = { TOKENS_MAX + 1, 1ull << 58, INT64_MAX };
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        limited_world("sduf", NULL);
+        model.prompt_price = 0;
+        model.completion_price = 600000;      /* times 2 to the 58: a multiple of 2 to the 64 */
+        ask_for(&tape, question_of_two(limits[i]));
+        pass_until_over(PASSES);
+        reserved(PROMPT + (uint64_t)TOKENS_MAX, (uint64_t)TOKENS_MAX * 6 / 10);
+        settle();
+    }
+
+    limited_world("sduf", NULL);
+    model.prompt_price = model.completion_price = 999999999999999;      /* the most there is */
+    ask_for(&tape, question_of_two(TOKENS_MAX));
+    pass_until_over(PASSES);
+    assert_in_range(budget.ask.money, INT64_MAX / 2 / 1000000, INT64_MAX / 1000000);
+    settle();
+}
+
+static void no_count_is_too_large_to_be_settled(void **state)
+{
+    (void)state;
+    limited_world("sduf", NULL);
+    model.prompt_price = model.completion_price = 999999999999999;
+    one.usage = (struct usage){ UINT64_MAX, UINT64_MAX };
+    hear();
+    settled(TOKENS_MAX, TOKENS_MAX);
+    assert_in_range(budget.bill.money, INT64_MAX / 1000000, INT64_MAX / 1000000 + 1);
+    settle();
+}
+
 /* ---- what is settled --------------------------------------------------------------------- */
 
 static void a_good_turn_is_settled_as_the_provider_counted(void **state)
@@ -479,6 +530,7 @@ int main(void)
         cmocka_unit_test(who_waits_for_a_place_reserves_nothing),
         cmocka_unit_test(the_reader_hears_of_the_room_before_anything_else),
         cmocka_unit_test(who_is_refused_hears_why_and_until_when),
+        cmocka_unit_test(what_nobody_knows_to_be_reserved_is_settled),
         cmocka_unit_test(who_is_refused_gives_his_place_to_the_next),
         cmocka_unit_test(who_is_interrupted_while_he_waits_is_settled),
         cmocka_unit_test(the_budget_s_silence_ends_with_the_turn_s_time),
@@ -488,6 +540,8 @@ int main(void)
         cmocka_unit_test(the_question_and_its_longest_answer_are_reserved),
         cmocka_unit_test(it_is_reserved_for_as_long_as_a_turn_may_take),
         cmocka_unit_test(money_is_the_model_s_prices_rounded_up),
+        cmocka_unit_test(no_number_is_too_large_to_be_reserved),
+        cmocka_unit_test(no_count_is_too_large_to_be_settled),
         cmocka_unit_test(a_good_turn_is_settled_as_the_provider_counted),
         cmocka_unit_test(half_a_count_is_a_count),
         cmocka_unit_test(who_does_not_count_is_counted_for),

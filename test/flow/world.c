@@ -197,7 +197,8 @@ void budget_answer(void)
     if (!c)
         return;
     budget.under_way = NULL;
-    budget.refusals += budget.end != STORE_OK || budget.room.limit != BUDGET_FREE;
+    if (budget.end != STORE_UNKNOWN)          /* then it may have been reserved */
+        budget.refusals += budget.end != STORE_OK || budget.room.limit != BUDGET_FREE;
     c->limit = budget.room.limit;
     c->wait = budget.room.wait;
     c->requests = budget.room.requests;

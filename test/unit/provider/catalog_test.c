@@ -40,6 +40,22 @@ TEST(models_know_their_targets_in_order)
     catalog_drop(c);
 }
 
+TEST(models_know_their_prices)
+{
+    struct catalog *c =
+        catalog_new(load("providers: [{name: e, kind: echo}]\n"
+                         "models:\n"
+                         "- {name: dear, prompt_price: 2.5, completion_price: 10.000001,"
+                         " targets: [{provider: e}]}\n"
+                         "- {name: free, targets: [{provider: e}]}\n"));
+
+    assert_int_equal(catalog_find(c, STR("dear"))->prompt_price, 2500000);
+    assert_int_equal(catalog_find(c, STR("dear"))->completion_price, 10000001);
+    assert_int_equal(catalog_find(c, STR("free"))->prompt_price, 0);
+    assert_int_equal(catalog_find(c, STR("free"))->completion_price, 0);
+    catalog_drop(c);
+}
+
 TEST(providers_are_shared_between_models)
 {
     struct catalog  *c = catalog_new(load(conf));
@@ -255,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(models_know_their_targets_in_order),
+        cmocka_unit_test(models_know_their_prices),
         cmocka_unit_test(providers_are_shared_between_models),
         cmocka_unit_test(a_name_must_be_exactly_right),
         cmocka_unit_test(it_is_from_now),
