@@ -674,6 +674,7 @@ TEST(without_a_database_verbs_end_away)
     open_store(2);
     take("before", NULL);
     cluster_do("stop", "immediate");
+    turn_for(300);                            /* before, one that is sent may have been done */
     AWAIT(c, turn_find(store, &c, &anna, STR("before")));
     check_end(c, STORE_AWAY);
     cluster_do("start", NULL);
