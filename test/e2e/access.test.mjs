@@ -38,6 +38,7 @@ before(async () => {
   url = pg.url.replace(/\/postgres$/, '/access');
   assert.equal((await run(['migrate', '--database', url])).code, 0);
   server = await start(settings());
+  await eventually(async () => assert.equal((await fetch(`http://127.0.0.1:${server.port}/readyz`)).status, 200));
 });
 after(async () => {
   await server?.stop();
