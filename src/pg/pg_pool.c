@@ -11,6 +11,7 @@
 enum {
     UNITS_AT_ONCE = 64,                       /* on one connection              */
     TRIES_MIN = 4,
+    CLIMB_AT_ONCE = 2,
     FIRST_REST = 50,                          /* ms; doubles up to the last     */
     LAST_REST = 1000,
 };
@@ -177,10 +178,11 @@ static void rest(struct pg_pool *p)
         deadline_arm(&p->knock, clock_now() + ms * CLOCK_MS);
 }
 
-/* One knocks; the others follow when it got through. */
+/* One knocks; the others follow when it got through. Few at once: showing a password takes
+ * some milliseconds of the loop's time. */
 static void climb(struct pg_pool *p)
 {
-    while (p->resting.n && (p->ready.n || p->climbing.n == 0)) {
+    while (p->resting.n && p->climbing.n < (p->ready.n ? CLIMB_AT_ONCE : 1)) {
         struct pg *c = LIST_OWNER(list_first(&p->resting), struct pg, link);
 
         move(c, &p->climbing);

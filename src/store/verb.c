@@ -1,5 +1,6 @@
 #include "store/verb.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/store.h"
 
@@ -41,18 +42,31 @@ static const struct refusal {
     { "08", STORE_AWAY, "the database is away" },
     { "25006", STORE_AWAY, "the database takes no writes" },
     { "57", STORE_AWAY, "the database is away" },
+    { "42501", STORE_AWAY, "the database does not allow it to this role" },
     { "", STORE_AWAY, "the database does not understand what it is asked" },
 };
 
-/* Only the last row is news: nobody outside can cause it. */
+/* Everybody's next statement may meet the same. */
+static void log_refusal(const struct refusal *r, const char *state)
+{
+    static uint64_t quiet_until;
+
+    if (clock_now() < quiet_until)
+        return;
+    quiet_until = clock_now() + CLOCK_S;
+    LOG(LOG_ERROR, L_MSG("database refuses a statement"), L_TEXT("sqlstate", state),
+        L_TEXT("why", r->why));
+}
+
+/* What nobody outside can cause is news. */
 static const struct refusal *refusal_of(const char *state)
 {
     const struct refusal *r = refusals;
 
     while (strncmp(state, r->state, strlen(r->state)) != 0)
         r++;
-    if (!*r->state)
-        LOG(LOG_ERROR, L_MSG("database refuses a statement"), L_TEXT("sqlstate", state));
+    if (r->end == STORE_AWAY)
+        log_refusal(r, state);
     return r;
 }
 
