@@ -44,8 +44,11 @@ static void on_socket(uv_poll_t *handle, int status, int events)
 {
     struct pg_watch *watch = handle->data;
 
-    (void)status;                             /* libpq will find out by itself  */
     (void)events;
+    /* After an error libuv does not listen any more. libpq finds the error by itself, but
+     * perhaps only once it has read what came before. */
+    if (status < 0)
+        watch->events = 0;
     if (watch->on)
         note_leave(&watch->on->news);
 }

@@ -130,7 +130,7 @@ TEST(first_come_first_served)
     finish();
 }
 
-TEST(what_was_cut_off_is_sent_again_in_the_same_order)
+static void cut_off_once(void)
 {
     char line[300];
 
@@ -149,6 +149,13 @@ TEST(what_was_cut_off_is_sent_again_in_the_same_order)
                       " FROM generate_series(1, 99) i) FROM seen");
     assert_string_equal(line, "t");
     finish();
+}
+
+/* Several times: the session's last words and its end come apart, or together. */
+TEST(what_was_cut_off_is_sent_again_in_the_same_order)
+{
+    for (int i = 0; i < 8; i++)
+        cut_off_once();
 }
 
 TEST(only_so_many_may_wait)
