@@ -94,15 +94,12 @@ static void find_database_mistake(const struct conf_load *load, struct str url)
 
 static void find_key_mistake(const struct conf_load *load, const struct access_settings *a)
 {
-    static const enum jwt_alg algorithms[] = {
-        [ACCESS_HS256] = JWT_HS256, [ACCESS_RS256] = JWT_RS256, [ACCESS_ES256] = JWT_ES256
-    };
     const char     *why;
     struct jwt_key *key;
 
     if (a->jwt_key.n == 0)
         return;
-    key = jwt_key_new(algorithms[a->jwt_algorithm], STR(""), a->jwt_key, &why);
+    key = jwt_key_of_settings(a, &why);
     if (!key)
         conf_mistake(load, 0, a->jwt_key_file.n ? "access.jwt_key_file" : "access.jwt_key", "%s",
                      why);

@@ -56,15 +56,9 @@ static bool is_open(void)
 
 bool guard_configure(const struct access_settings *a, struct store *store, const char **why)
 {
-    static const enum jwt_alg algorithms[] = {
-        [ACCESS_HS256] = JWT_HS256,
-        [ACCESS_RS256] = JWT_RS256,
-        [ACCESS_ES256] = JWT_ES256,
-    };
     struct jwt_key *key = NULL;
 
-    if (a->jwt_key.n &&
-        !(key = jwt_key_new(algorithms[a->jwt_algorithm], STR(""), a->jwt_key, why)))
+    if (a->jwt_key.n && !(key = jwt_key_of_settings(a, why)))
         return false;
     guard_release();
     guard.settings = a;

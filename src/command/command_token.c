@@ -21,7 +21,7 @@ static struct jwt_key *key_of(const struct access_settings *a)
             STR_ARG(jwt_alg_name((enum jwt_alg)a->jwt_algorithm)));
     if (a->jwt_key.n == 0)
         die("there is no access.jwt_key in the settings to sign with");
-    key = jwt_key_new(JWT_HS256, STR(""), a->jwt_key, &why);
+    key = jwt_key_of_settings(a, &why);
     if (!key)
         die("access.jwt_key: %s", why);
     return key;

@@ -15,7 +15,7 @@ const struct pg_statement asker_statements[] = {
                      "w.api_key = a.id",
                      "a.account") " FROM runnel.api_key a"
                                   " LEFT JOIN runnel.account p ON p.tenant = a.tenant AND p.id = a.account"
-                                  " WHERE a.hash = decode($1, 'hex')" },
+                                  " WHERE a.hash = $1::bytea" },
     [MAKE_ACCOUNT] = { "asker_make",
                        "INSERT INTO runnel.account (tenant, subject, status)"
                        " SELECT id, $2, (CASE WHEN $3 THEN 'approved' ELSE 'pending' END)"
@@ -81,23 +81,13 @@ static void judge_asker(struct verb *v)
 
 static const struct verb_kind asker_kind = { .rows = take_asker, .judge = judge_asker };
 
-static void put_hex(struct pg_work *w, struct str bytes)
-{
-    struct buf hex = BUF(2 * bytes.n);
-
-    for (size_t i = 0; i < bytes.n; i++)
-        buf_addf(&hex, "%02x", (unsigned char)bytes.p[i]);
-    pg_text(w, buf_str(&hex));
-    buf_release(&hex);
-}
-
 void asker_by_key(struct store *s, struct asker_call *c, struct str hash)
 {
     struct pg_work *w = verb_begin(s, &c->verb, &asker_kind);
 
     c->asker = (struct asker){ .tenant = 0 };
     pg_step(w, &asker_statements[BY_KEY]);
-    put_hex(w, hash);
+    pg_bytes(w, hash);
     verb_send(&c->verb);
 }
 

@@ -94,20 +94,6 @@ const struct pg_statement budget_statements[] = {
     { NULL, NULL },
 };
 
-static const char *const limit_texts[] = {
-    [BUDGET_FREE] = "there is room",
-    [BUDGET_REQUESTS] = "too many requests within a minute",
-    [BUDGET_TOKENS] = "too many tokens within a minute",
-    [BUDGET_STREAMS] = "too many answers at once",
-    [BUDGET_DAY_TOKENS] = "the tokens of this day are used up",
-    [BUDGET_DAY_MONEY] = "the budget of this day is used up",
-};
-
-const char *budget_limit_text(enum budget_limit l)
-{
-    return limit_texts[l];
-}
-
 /* ---- reserve --------------------------------------------------------------------------- */
 
 static struct budget_room room_at(const struct pg_rows *rows, int column)
@@ -167,6 +153,21 @@ static void settled(struct pg_work *w, enum pg_end end)
 
 static const struct pg_work_ops settle_ops = { .done = settled };
 
+static void put_usage(struct pg_work *w, const struct budget_bill *b)
+{
+    pg_step(w, &budget_statements[COUNT_USAGE]);
+    pg_int(w, b->tenant);
+    pg_text(w, b->turn);
+    pg_int(w, b->key);
+    pg_int(w, b->account);
+    pg_text(w, b->model);
+    pg_int(w, b->is_failure);
+    pg_int(w, (int64_t)b->usage.prompt);
+    pg_int(w, (int64_t)b->usage.completion);
+    pg_int(w, b->is_estimated);
+    pg_int(w, (int64_t)b->money);
+}
+
 void budget_settle(struct store *s, const struct budget_bill *b)
 {
     struct pg_work *w = pg_work_new(&settle_ops, NULL);
@@ -179,20 +180,10 @@ void budget_settle(struct store *s, const struct budget_bill *b)
     pg_text(w, b->turn);
     pg_int(w, (int64_t)tokens);
     pg_int(w, (int64_t)b->money);
-    pg_step(w, &budget_statements[COUNT_USAGE]);
-    pg_int(w, b->tenant);
-    pg_text(w, b->turn);
-    pg_int(w, b->key);
-    pg_int(w, b->account);
-    pg_text(w, b->model);
-    pg_int(w, b->is_failure);
-    pg_int(w, (int64_t)b->usage.prompt);
-    pg_int(w, (int64_t)b->usage.completion);
-    pg_int(w, b->is_estimated);
-    pg_int(w, (int64_t)b->money);
+    if (!b->was_refused)
+        put_usage(w, b);
     store_do(s, w);
 }
-
 void budget_sweep(struct store *s)
 {
     struct pg_work *w = pg_work_new(NULL, NULL);

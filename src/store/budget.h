@@ -19,8 +19,6 @@ enum budget_limit {
     BUDGET_DAY_TOKENS,
     BUDGET_DAY_MONEY,
 };
-const char *budget_limit_text(enum budget_limit l);
-
 struct budget_room {                          /* of the tightest allowance; limit 0: none */
     int64_t limit, left;
 };
@@ -48,13 +46,15 @@ struct budget_bill {
     struct usage usage;
     uint64_t     money;
     bool         is_estimated, is_failure;
+    bool         was_refused;                 /* gives back what may have been reserved, and
+                                                 is no usage */
 };
 
 /* Once or more often, the turn is counted once: in what is left of the allowances, and in the
  * usage of its day. Nobody waits for it. */
 void budget_settle(struct store *s, const struct budget_bill *bill);
 
-/* Forgets what no limit looks at any more. Now and then. */
+/* Forgets what no limit looks at any more. The store does it now and then. */
 void budget_sweep(struct store *s);
 
 extern const struct pg_statement budget_statements[];

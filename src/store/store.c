@@ -1,5 +1,6 @@
 #include "store/store.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/askers.h"
 #include "store/budget.h"
@@ -9,10 +10,13 @@
 #include "store/running.h"
 #include "store/turns.h"
 
+enum { TIDY_S = 600 };
+
 struct store {
     struct pg_pool      *pool;
     struct pg_statement *statements;          /* of all files, for the pool     */
     bool                 notifies;
+    struct deadline      tidy;
 };
 
 static const struct pg_statement *const tables[] = {
@@ -36,6 +40,13 @@ static struct pg_statement *join_tables(void)
     return all;
 }
 
+/* Every process does it; the second finds nothing. */
+static void tidy(struct deadline *d)
+{
+    budget_sweep(LIST_OWNER(d, struct store, tidy));
+    deadline_arm(d, clock_now() + TIDY_S * CLOCK_S);
+}
+
 struct store *store_open(const struct store_settings *settings, char why[PG_WHY_MAX])
 {
     struct store           *s = mem_new(sizeof *s);
@@ -45,8 +56,11 @@ struct store *store_open(const struct store_settings *settings, char why[PG_WHY_
     s->statements = join_tables();
     pool.check = &store_schema_check;
     s->pool = pg_pool_open(&pool, s->statements, why);
-    if (s->pool)
+    s->tidy.run = tidy;
+    if (s->pool) {
+        deadline_arm(&s->tidy, clock_now());
         return s;
+    }
     mem_free(s->statements);
     mem_free(s);
     return NULL;
@@ -54,6 +68,7 @@ struct store *store_open(const struct store_settings *settings, char why[PG_WHY_
 
 void store_close(struct store *s)
 {
+    deadline_disarm(&s->tidy);
     pg_pool_close(s->pool);
     mem_free(s->statements);
     mem_free(s);

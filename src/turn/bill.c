@@ -81,6 +81,7 @@ static void on_reserved(struct verb *v)
     struct bill *b = LIST_OWNER(v, struct bill, call.verb);
     enum fault   fault = fault_of(&b->call);
 
+    b->was_refused = fault != FAULT_NONE;
     if (fault && b->call.verb.end != STORE_UNKNOWN)
         b->is_open = false;                   /* there is nothing to settle     */
     b->told(b, fault);
@@ -132,6 +133,7 @@ void bill_settle(struct bill *b, const struct tally *tally, bool is_failure)
                                       .usage = usage,
                                       .money = money_for(b->model, usage.prompt, usage.completion),
                                       .is_estimated = is_estimated,
-                                      .is_failure = is_failure });
+                                      .is_failure = is_failure,
+                                      .was_refused = b->was_refused });
     b->is_open = false;
 }

@@ -18,6 +18,7 @@ struct bill {
     struct str          turn;                 /* the request's id               */
     uint64_t            prompt;               /* tokens of the question, as we count */
     bool                is_open;              /* to be settled                  */
+    bool                was_refused;
     struct budget_call  call;
     void (*told)(struct bill *b, enum fault fault);
 };

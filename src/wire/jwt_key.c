@@ -127,6 +127,15 @@ struct jwt_key *jwt_key_new(enum jwt_alg alg, struct str name, struct str materi
     return NULL;
 }
 
+_Static_assert((int)ACCESS_HS256 == (int)JWT_HS256 && (int)ACCESS_RS256 == (int)JWT_RS256 &&
+                   (int)ACCESS_ES256 == (int)JWT_ES256,
+               "the settings count the algorithms as we do");
+
+struct jwt_key *jwt_key_of_settings(const struct access_settings *a, const char **why)
+{
+    return jwt_key_new((enum jwt_alg)a->jwt_algorithm, STR(""), a->jwt_key, why);
+}
+
 void jwt_key_free(struct jwt_key *k)
 {
     if (!k)

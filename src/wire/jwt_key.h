@@ -8,6 +8,7 @@
 #define WIRE_JWT_KEY_H
 
 #include "base/buf.h"
+#include "base/settings.h"
 
 enum jwt_alg { JWT_HS256, JWT_RS256, JWT_ES256 };
 
@@ -20,6 +21,8 @@ struct jwt_key;
  * does not fit; `why` then says so in half a sentence. */
 struct jwt_key *jwt_key_new(enum jwt_alg alg, struct str name, struct str material,
                             const char **why);
+/* The one that the settings name. */
+struct jwt_key *jwt_key_of_settings(const struct access_settings *a, const char **why);
 void            jwt_key_free(struct jwt_key *k);                  /* NULL is fine */
 
 enum jwt_alg jwt_key_alg(const struct jwt_key *k);

@@ -185,6 +185,65 @@ TEST(a_reservation_that_nobody_settles_expires)
     close_store();
 }
 
+TEST(a_turn_that_was_refused_gives_back_and_is_no_usage)
+{
+    begin("streams", "1");
+    assert_int_equal(reserve("a", 1, 1), BUDGET_FREE);
+    budget_settle(store, &(struct budget_bill){ .tenant = 1,
+                                                .key = with_key.key,
+                                                .turn = STR("a"),
+                                                .model = STR("m"),
+                                                .was_refused = true });
+    turn_for(50);
+    assert_int_equal(reserve("b", 1, 1), BUDGET_FREE);
+    assert_int_equal(number("SELECT count(*) FROM runnel.usage"), 0);
+    close_store();
+}
+
+/* The key's own, its account's and its tenant's: each stands in the way of its own. */
+TEST(every_allowance_that_speaks_of_the_asker_counts)
+{
+    static const char *const narrow[] = {
+        "UPDATE runnel.allowance SET streams = 1 WHERE api_key IS NOT NULL",
+        "UPDATE runnel.allowance SET streams = 1 WHERE account IS NOT NULL",
+        "UPDATE runnel.allowance SET streams = 1 WHERE api_key IS NULL AND account IS NULL",
+    };
+
+    for (size_t i = 0; i < COUNT(narrow); i++) {
+        begin("streams", "9");
+        sql("DELETE FROM runnel.account WHERE subject = 'limited'");
+        sql("INSERT INTO runnel.account (tenant, subject) VALUES (1, 'limited')");
+        sql("INSERT INTO runnel.allowance (tenant, account, streams)"
+            " SELECT 1, id, 9 FROM runnel.account WHERE subject = 'limited'");
+        sql("INSERT INTO runnel.allowance (tenant, streams) VALUES (1, 9), (2, 1)");
+        sql(narrow[i]);
+        with_key.account = number("SELECT id FROM runnel.account WHERE subject = 'limited'");
+        assert_int_equal(reserve("a", 1, 1), BUDGET_FREE);
+        check_that(reserve("b", 1, 1) == BUDGET_STREAMS, "%s", narrow[i]);
+        assert_int_equal(number("SELECT count(*) FROM runnel.reservation"), 3);
+        close_store();
+    }
+}
+
+TEST(what_no_limit_looks_at_any_more_is_forgotten)
+{
+    begin("streams", "9");
+    assert_int_equal(reserve("new", 1, 1), BUDGET_FREE);
+    close_store();
+    sql("INSERT INTO runnel.pace SELECT 1, id, now() - interval '11 minutes', 1, 1"
+        " FROM runnel.allowance");
+    sql("INSERT INTO runnel.reservation SELECT 1, id, 'old', now()::date - 3, 1, 1,"
+        " now() - interval '49 hours' FROM runnel.allowance");
+    sql("INSERT INTO runnel.billed VALUES (1, 'old', now() - interval '49 hours'),"
+        " (1, 'new', now() - interval '47 hours')");
+    open_store(4);
+    turn_for(500);
+    assert_int_equal(number("SELECT count(*) FROM runnel.pace"), 1);
+    assert_int_equal(number("SELECT count(*) FROM runnel.reservation"), 1);
+    assert_int_equal(number("SELECT count(*) FROM runnel.billed"), 1);
+    close_store();
+}
+
 static struct budget_call calls[TRIES];
 static size_t             n_over;
 static bool               all_over;
@@ -247,6 +306,9 @@ int main(void)
         cmocka_unit_test(each_limit_stands_in_the_way_and_no_other),
         cmocka_unit_test(what_was_not_used_is_given_back),
         cmocka_unit_test(a_reservation_that_nobody_settles_expires),
+        cmocka_unit_test(a_turn_that_was_refused_gives_back_and_is_no_usage),
+        cmocka_unit_test(every_allowance_that_speaks_of_the_asker_counts),
+        cmocka_unit_test(what_no_limit_looks_at_any_more_is_forgotten),
         cmocka_unit_test(the_last_cent_is_taken_once),
         cmocka_unit_test(nothing_is_counted_twice_though_connections_break),
     };

@@ -171,7 +171,7 @@ static void what_nobody_knows_to_be_reserved_is_settled(void **state)
     told("e", FAULT_NO_DATABASE);
     assert_int_equal(one.starts + two.starts, 0);
     settled(0, 0);
-    assert_true(budget.bill.is_failure);
+    assert_true(budget.bill.was_refused);
     settle();
 }
 
