@@ -225,6 +225,12 @@ static bool may_be_stale(const struct known *k)
     return k->is_found && clock_now() < k->until + STALE_S * CLOCK_S;
 }
 
+/* Nobody waits for a database of which we know that it is away. */
+static bool is_believed(const struct known *k)
+{
+    return guard.store && !store_is_ready(guard.store) && may_be_stale(k);
+}
+
 static void on_answer(struct verb *v)
 {
     struct known *k = LIST_OWNER(v, struct known, call.verb);
@@ -355,7 +361,7 @@ bool guard_check(struct http_exchange *x, const struct http_reader *rq)
         return wait_for(x, k);
     if (!k)
         k = new_known(digest);
-    if (clock_now() < k->until || look_up(k, shown))
+    if (clock_now() < k->until || is_believed(k) || look_up(k, shown))
         return let_in(x, k);
     return wait_for(x, k);
 }
