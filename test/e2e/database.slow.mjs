@@ -104,7 +104,8 @@ describe('the wire', () => {
   });
   after(async () => { await s?.stop(); w?.close(); });
 
-  // Others are refused in time with 503, or served; then all is as it was.
+  // Others are refused in time with 503, or served; then all is as it was. In time: somebody is
+  // looked up and has a share reserved, and each may wait 2 s and then take 5.
   async function hurts(fault, { mend = () => w.pass(), within = ms(2500) } = {}) {
     await fault();
     for (let i = 0; i < 3; i++) {
@@ -112,7 +113,7 @@ describe('the wire', () => {
       const r = await ask(s, k);
       await r.text();
       assert.ok([200, 503].includes(r.status), `${r.status}`);
-      assert.ok(performance.now() - began < ms(8000), `${performance.now() - began} ms`);
+      assert.ok(performance.now() - began < ms(15000), `${performance.now() - began} ms`);
       assert.equal((await get(s.port, '/livez')).status, 200);
     }
     await mend();
