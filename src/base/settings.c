@@ -120,6 +120,21 @@ static const struct conf_field turn_rows[] = {
           "What an answer may use, for the limits, when its question sets no limit."),
     BYTES("max_answer_bytes", turn_settings, max_answer_bytes, "16MiB", 1 * KIB, 32 * MIB,
           "The text of one answer; a longer one is ended with an error."),
+    TIME("drain_time", turn_settings, drain_time, "30s", 0, 3600,
+         "on_leave: drain: how long an answer goes on that nobody reads any more..."),
+    COUNT("drain_tokens", turn_settings, drain_tokens, "2000", 0, 10000000,
+          "...and about how many tokens it may yet take."),
+    TIME("journal_every", turn_settings, journal_every, "1s", 20, 60,
+         "What is kept of a running answer is never older than this..."),
+    BYTES("journal_bytes", turn_settings, journal_bytes, "4KiB", 64, 16 * MIB,
+          "...nor behind it by more than this."),
+    TIME("journal_keep", turn_settings, journal_keep, "10m", 0, 86400,
+         "How long an answer that has ended can be read again event by event."),
+    TIME("lease", turn_settings, lease, "10s", 1000, 600,
+         "A process that has said nothing of its turns for this long is taken for dead."),
+    TIME(
+        "save_wait", turn_settings, save_wait, "30s", 0, 3600,
+        "How long a finished answer waits for a database that is away; then it ends with an error."),
     END
 };
 static const struct conf_record turn_record = { .fields = turn_rows };
@@ -134,6 +149,7 @@ static const struct conf_field rows[] = {
     SECTION("turns", settings, turns, turn_record),
     SECTION("database", settings, database, settings_database_record),
     SECTION("access", settings, access, settings_access_record),
+    { .name = "dialects", .kind = CONF_SECTION, .record = &settings_dialects_record },
     TIME("drain_seconds", settings, drain_seconds, "25s", 0, 3600,
          "How long running answers may go on after SIGTERM."),
     RECORDS("providers", settings, providers, settings_provider_record, "",

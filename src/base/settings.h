@@ -23,6 +23,24 @@ struct turn_settings {
     uint64_t max_wait, max_pause, max_time;   /* ns                             */
     uint64_t max_answer_bytes;
     uint64_t answer_tokens;
+    uint64_t drain_time, drain_tokens;        /* ns                             */
+    uint64_t journal_every;                   /* ns                             */
+    uint64_t journal_bytes;
+    uint64_t journal_keep, lease, save_wait;  /* ns                             */
+};
+
+/* What becomes of an answer when its last reader has left. */
+enum leaving { LEAVING_CANCELS, LEAVING_DRAINS, LEAVING_DETACHES };
+
+struct openai_settings {
+    int on_leave;                             /* enum leaving                   */
+};
+
+struct xcx_settings {
+    struct str model;                         /* empty: the first one           */
+    int        wrap_responses, ascii;
+    int        on_leave;                      /* enum leaving                   */
+    uint64_t   reuse_customer, reuse_coach, reuse_general;    /* ns             */
 };
 
 struct provider_settings {
@@ -93,6 +111,8 @@ struct settings {
     struct turn_settings     turns;
     struct database_settings database;
     struct access_settings   access;
+    struct openai_settings   openai;
+    struct xcx_settings      xcx;
     uint64_t                 drain_seconds; /* ns                             */
     struct conf_records      providers;     /* struct provider_settings       */
     struct conf_records      models;        /* struct model_settings          */

@@ -39,6 +39,7 @@ enum { KIB = 1 << 10, MIB = 1 << 20 };
 /* The sections that have a file of their own, and what only the whole of them can tell. */
 extern const struct conf_record settings_provider_record, settings_model_record;
 extern const struct conf_record settings_database_record, settings_access_record;
+extern const struct conf_record settings_dialects_record;
 
 bool settings_is_name(struct str s);
 void settings_complete_access(const struct conf_load *load, struct settings *s);
