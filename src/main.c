@@ -20,6 +20,8 @@
 #include "store/store.h"
 #include "turn/admit.h"
 #include "turn/bill.h"
+#include "turn/keeper.h"
+#include "turn/reading.h"
 #include "turn/turn.h"
 #include "wire/jwt_key.h"
 
@@ -55,7 +57,8 @@ static void open_store(const struct database_settings *s)
                                                  .connections = s->connections,
                                                  .max_waiting = s->max_waiting,
                                                  .prepares = s->prepares != 0,
-                                                 .connect_timeout = s->connect_timeout } };
+                                                 .connect_timeout = s->connect_timeout },
+                                       .notifies = s->notifies != 0 };
     char                  why[PG_WHY_MAX] = "";
 
     service.store = store_open(&settings, why);
@@ -73,6 +76,7 @@ static void use_settings(struct settings *s)
         die("access.jwt_key: %s", why);       /* load() has tried it            */
     api_use_store(service.store);
     bill_use_store(service.store);
+    keeper_use(service.store, &s->turns);
     log_setup((enum log_level)s->log_level, (enum log_format)s->log_format);
     admit_configure(&s->turns);
     api_configure(s);
@@ -169,6 +173,7 @@ static void end_now(void)
     if (turns_alive())
         LOG(LOG_WARN, L_MSG("ending running turns"), L_INT("turns", turns_alive()));
     turns_interrupt_all(FAULT_SHUTDOWN);
+    readings_end_all();
 }
 
 /* Answers have ended before what they used is counted. */
@@ -270,6 +275,7 @@ static int serve(void)
     guard_release();
     http_clients_close();
     ws_clients_close();
+    keeper_release();
     if (service.store)
         store_close(service.store);
     loop_close();

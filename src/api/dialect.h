@@ -24,8 +24,13 @@ struct whole_answer {
     enum finish                   finish;
 };
 
+struct turn_facts;
+
 struct dialect {
     struct str stream_type;                   /* Content-Type of a stream       */
+    bool       has_errors_in_band;            /* a turn that has begun answers 200 */
+    /* Which turn it is, and which of its events comes first; NULL: nobody cares. */
+    void (*begin)(void *state, const struct turn_facts *facts, int64_t first);
     /* One event of a stream; the last word ends it. Whole SSE events only. */
     void (*write_event)(void *state, const struct event *ev, struct buf *out);
     /* A complete answer that is not a stream. */

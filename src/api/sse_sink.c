@@ -29,7 +29,7 @@ static void push(struct sse_sink *s)
 {
     deadline_arm(&s->silence, clock_now() + s->heartbeat);
     if (!http_push(s->x))
-        turn_hold(&s->sink);
+        sink_hold(&s->sink);
 }
 
 static void on_silence(struct deadline *d)
@@ -40,6 +40,16 @@ static void on_silence(struct deadline *d)
         commit(s);
     sse_add_comment(http_body(s->x), STR("ping"));
     push(s);
+}
+
+static void sse_begin(struct sink *k, const struct turn_facts *facts, int64_t first)
+{
+    struct sse_sink *s = (struct sse_sink *)k;
+
+    if (s->dialect->begin)
+        s->dialect->begin(s->state, facts, first);
+    if (s->x && s->dialect->has_errors_in_band && !s->committed)
+        commit(s);
 }
 
 static void sse_event(struct sink *k, const struct event *ev)
@@ -87,19 +97,19 @@ static void sse_room(struct sink *k, const struct budget_call *room)
         room_add_fields(s->x, room);
 }
 
-static const struct sink_ops ops = { sse_event, sse_flush, sse_close, sse_room };
+static const struct sink_ops ops = { sse_begin, sse_event, sse_flush, sse_close, sse_room };
 
 static void client_gone(void *user)
 {
     struct sse_sink *s = user;
 
     s->x = NULL;
-    turn_leave(&s->sink);
+    sink_leave(&s->sink);
 }
 
 static void client_has_room(void *user)
 {
-    turn_go_on(&((struct sse_sink *)user)->sink);
+    sink_go_on(&((struct sse_sink *)user)->sink);
 }
 
 struct sink *sse_sink_new(struct http_exchange *x, const struct dialect *d, void *state,

@@ -2,97 +2,64 @@
 
 #include "api/fault_answer.h"
 #include "api/room_fields.h"
-#include "base/arena.h"
 #include "base/mem.h"
+#include "chat/gathering.h"
 #include "turn/turn.h"
 
-/* How much an answer may hold is the turn's to say: turns.max_answer_bytes, 32 MiB at the
- * most, which stays below this even if every byte of it must be escaped. */
 enum { NO_LIMIT_OF_OURS = 1 << 30 };
-
-/* A call whose arguments are still coming. */
-struct open_call {
-    struct str id, name;                      /* in the sink's arena            */
-    struct buf arguments;
-};
 
 struct whole_sink {
     struct sink           sink;
     struct http_exchange *x;                  /* NULL: answered, or the client is gone */
     const struct dialect *dialect;
     void                 *state;
-    struct arena          arena;
-    struct buf            text, reasoning;
-    struct open_call     *calls;
-    size_t                n_calls;
-    struct citation      *citations;          /* their texts are in the arena   */
-    size_t                n_citations;
-    struct usage          usage;
+    struct gathering      all;
 };
 
 static void answer(struct whole_sink *s, enum finish finish)
 {
-    struct whole_tool_call *calls = arena_new(&s->arena, s->n_calls * sizeof *calls);
-    struct whole_answer     a = { .text = buf_str(&s->text),
-                                  .reasoning = buf_str(&s->reasoning),
+    struct gathering       *g = &s->all;
+    struct whole_tool_call *calls = arena_new(&g->arena, g->n_calls * sizeof *calls);
+    struct whole_answer     a = { .text = buf_str(&g->text),
+                                  .reasoning = buf_str(&g->reasoning),
                                   .tool_calls = calls,
-                                  .n_tool_calls = s->n_calls,
-                                  .citations = s->citations,
-                                  .n_citations = s->n_citations,
-                                  .usage = s->usage,
+                                  .n_tool_calls = g->n_calls,
+                                  .citations = g->citations,
+                                  .n_citations = g->n_citations,
+                                  .usage = g->usage,
                                   .finish = finish };
     struct buf              body = BUF(NO_LIMIT_OF_OURS);
 
-    for (size_t i = 0; i < s->n_calls; i++)
-        calls[i] = (struct whole_tool_call){ s->calls[i].id, s->calls[i].name,
-                                             buf_str(&s->calls[i].arguments) };
+    for (size_t i = 0; i < g->n_calls; i++)
+        calls[i] = (struct whole_tool_call){ g->calls[i].id, g->calls[i].name,
+                                             buf_str(&g->calls[i].arguments) };
     s->dialect->write_whole(s->state, &a, &body);
     http_answer(s->x,
                 &(struct http_answer){ 200, STR("application/json"), STR(""), buf_str(&body) });
     buf_release(&body);
+    s->x = NULL;
 }
 
-static void add_tool_piece(struct whole_sink *s, const struct event *ev)
+static void whole_begin(struct sink *k, const struct turn_facts *facts, int64_t first)
 {
-    while (s->n_calls <= ev->tool.index) {
-        s->calls = mem_resize(s->calls, (s->n_calls + 1) * sizeof *s->calls);
-        s->calls[s->n_calls++] = (struct open_call){ .arguments = BUF(NO_LIMIT_OF_OURS) };
-    }
-    if (ev->tool.id.n)
-        s->calls[ev->tool.index].id = arena_str(&s->arena, ev->tool.id);
-    if (ev->tool.name.n)
-        s->calls[ev->tool.index].name = arena_str(&s->arena, ev->tool.name);
-    buf_add(&s->calls[ev->tool.index].arguments, ev->text);
-}
+    struct whole_sink *s = (struct whole_sink *)k;
 
-static void add_citation(struct whole_sink *s, const struct citation *c)
-{
-    s->citations = mem_resize(s->citations, (s->n_citations + 1) * sizeof *s->citations);
-    s->citations[s->n_citations++] = (struct citation){
-        .id = arena_str(&s->arena, c->id),
-        .title = arena_str(&s->arena, c->title),
-        .url = arena_str(&s->arena, c->url),
-        .text = arena_str(&s->arena, c->text),
-    };
+    if (s->dialect->begin)
+        s->dialect->begin(s->state, facts, first);
 }
 
 static void whole_event(struct sink *k, const struct event *ev)
 {
     struct whole_sink *s = (struct whole_sink *)k;
 
-    switch (ev->type) {
-    case EVENT_START: return;
-    case EVENT_DELTA: buf_add(&s->text, ev->text); return;
-    case EVENT_REASONING: buf_add(&s->reasoning, ev->text); return;
-    case EVENT_TOOL_CALL: add_tool_piece(s, ev); return;
-    case EVENT_CITATION: add_citation(s, &ev->citation); return;
-    case EVENT_USAGE: s->usage = ev->usage; return;
-    case EVENT_FINISH: answer(s, ev->finish); break;
-    case EVENT_ERROR:
-        if (s->x)
-            fault_answer(s->x, s->dialect, ev);
-        break;
+    gathering_add(&s->all, ev);
+    if (!s->x || (ev->type != EVENT_FINISH && ev->type != EVENT_ERROR))
+        return;
+    if (ev->type == EVENT_FINISH) {
+        answer(s, ev->finish);
+        return;
     }
+    fault_answer(s->x, s->dialect, ev);
     s->x = NULL;
 }
 
@@ -105,13 +72,7 @@ static void whole_close(struct sink *k)
 {
     struct whole_sink *s = (struct whole_sink *)k;
 
-    for (size_t i = 0; i < s->n_calls; i++)
-        buf_release(&s->calls[i].arguments);
-    mem_free(s->calls);
-    mem_free(s->citations);
-    arena_release(&s->arena);
-    buf_release(&s->reasoning);
-    buf_release(&s->text);
+    gathering_release(&s->all);
     mem_free(s->state);
     mem_free(s);
 }
@@ -124,14 +85,15 @@ static void whole_room(struct sink *k, const struct budget_call *room)
         room_add_fields(s->x, room);
 }
 
-static const struct sink_ops ops = { whole_event, whole_flush, whole_close, whole_room };
+static const struct sink_ops ops = { whole_begin, whole_event, whole_flush, whole_close,
+                                     whole_room };
 
 static void client_gone(void *user)
 {
     struct whole_sink *s = user;
 
     s->x = NULL;
-    turn_leave(&s->sink);
+    sink_leave(&s->sink);
 }
 
 struct sink *whole_sink_new(struct http_exchange *x, const struct dialect *d, void *state)
@@ -142,7 +104,7 @@ struct sink *whole_sink_new(struct http_exchange *x, const struct dialect *d, vo
     s->x = x;
     s->dialect = d;
     s->state = state;
-    s->text = s->reasoning = BUF(NO_LIMIT_OF_OURS);
+    gathering_begin(&s->all);
     http_watch(x, client_gone, NULL, s);
     return &s->sink;
 }

@@ -88,7 +88,7 @@ struct database_settings {
     struct str url;                           /* empty: there is none           */
     uint64_t   connections, max_waiting;
     uint64_t   connect_timeout;               /* ns                             */
-    int        prepares;
+    int        prepares, notifies;
 };
 
 struct access_settings {

@@ -42,6 +42,9 @@ static const struct conf_field database_rows[] = {
     CHOICE("prepares", database_settings, prepares, "true", no_yes,
            "Whether statements are prepared; false behind a pooler that gives every transaction "
            "another session."),
+    CHOICE("notifies", database_settings, notifies, "true", no_yes,
+           "Whether instances tell each other of answers by LISTEN and NOTIFY; false behind such a "
+           "pooler: then they look."),
     END
 };
 const struct conf_record settings_database_record = { .fields = database_rows };

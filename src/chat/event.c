@@ -36,3 +36,23 @@ bool grammar_allows(struct grammar *g, enum event_type next)
     g->ended = g->ended || next == EVENT_FINISH || next == EVENT_ERROR;
     return allowed;
 }
+
+static const struct str finish_names[] = {
+    [FINISH_STOP] = STR_INIT("stop"),
+    [FINISH_LENGTH] = STR_INIT("length"),
+    [FINISH_TOOL_CALLS] = STR_INIT("tool_calls"),
+    [FINISH_CONTENT_FILTER] = STR_INIT("content_filter"),
+};
+
+struct str finish_name(enum finish finish)
+{
+    return finish_names[finish];
+}
+
+enum finish finish_read(struct str name)
+{
+    for (size_t i = 0; i < sizeof finish_names / sizeof *finish_names; i++)
+        if (str_eq(finish_names[i], name))
+            return (enum finish)i;
+    return FINISH_STOP;
+}

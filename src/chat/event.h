@@ -65,6 +65,8 @@ struct event {
 };
 
 const char *event_name(enum event_type type);
+struct str  finish_name(enum finish finish);  /* as OpenAI calls it             */
+enum finish finish_read(struct str name);     /* FINISH_STOP: or none of them   */
 
 /* Where a source puts its events. put() for each; flush() when what came together
  * has been put, so that it can leave together. */

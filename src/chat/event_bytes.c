@@ -14,12 +14,6 @@ static const char finish_letters[] = {
     [FINISH_CONTENT_FILTER] = 'f',
 };
 
-static const enum fault faults[] = {
-#define X(id, name, http, elsewhere, again, breaks, end, text) FAULT_##id,
-    FAULTS(X)
-#undef X
-};
-
 /* ---- writing --------------------------------------------------------------------------- */
 
 static void add_number(struct buf *b, uint64_t v)
@@ -62,10 +56,15 @@ static void add_fields(struct buf *b, const struct event *ev)
     }
 }
 
+void event_bytes_begin(struct buf *piece)
+{
+    buf_add_char(piece, VERSION);
+}
+
 void event_bytes_add(struct buf *piece, const struct event *ev)
 {
     if (piece->n == 0)
-        buf_add_char(piece, VERSION);
+        event_bytes_begin(piece);
     buf_add_char(piece, letters[ev->type]);
     add_fields(piece, ev);
 }
@@ -132,13 +131,10 @@ static enum finish take_finish(struct event_bytes *b)
 
 static enum fault take_fault(struct event_bytes *b)
 {
-    struct str name = take_text(b);
+    enum fault fault = fault_read(take_text(b));
 
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-        if (str_eq(name, str_of(fault_name(faults[i]))))
-            return faults[i];
-    b->is_bad = true;
-    return FAULT_NONE;
+    b->is_bad = b->is_bad || fault == FAULT_NONE;
+    return fault;
 }
 
 static void take_fields(struct event_bytes *b, struct event *ev)

@@ -17,6 +17,9 @@
 /* Adds an event to a piece; an empty buf becomes a piece first. */
 void event_bytes_add(struct buf *piece, const struct event *ev);
 
+/* For whoever copies events from the middle of another piece: what comes before the first. */
+void event_bytes_begin(struct buf *piece);
+
 struct event_bytes {
     struct str rest;
     bool       is_bad;                        /* not all of it could be read    */

@@ -30,6 +30,14 @@ const char *fault_name(enum fault fault)
     return table[fault].name;
 }
 
+enum fault fault_read(struct str name)
+{
+    for (size_t f = FAULT_NONE + 1; f < sizeof table / sizeof *table; f++)
+        if (str_eq(name, str_of(table[f].name)))
+            return (enum fault)f;
+    return FAULT_NONE;
+}
+
 const char *fault_text(enum fault fault)
 {
     return table[fault].text;

@@ -2,6 +2,8 @@
 #ifndef CHAT_FAULT_H
 #define CHAT_FAULT_H
 
+#include "base/str.h"
+
 #include <stdbool.h>
 
 /* How a turn ended: the same word in the stream, the log, the metric (and, when
@@ -31,8 +33,12 @@ enum end { END_COMPLETE, END_STOPPED, END_INTERRUPTED, END_ERROR };
     X(TOO_MANY_AT_ONCE, too_many_at_once, 429, true,  false, false, ERROR,      "too many answers are being made for you at the moment") \
     X(USED_UP,        insufficient_quota, 429, true,  false, false, ERROR,      "what you may use in a day is used up")             \
     X(NO_DATABASE,    no_database,      503,  true,  false, false, ERROR,       "the database is away; please ask again in a moment") \
+    X(KEY_REUSED,     key_reused,       422,  false, false, false, ERROR,       "another question was asked with this Idempotency-Key")   \
+    X(NO_CHAT,        no_chat,          404,  false, false, false, ERROR,       "the conversation is not there")                    \
+    X(NOT_KEPT,       not_kept,         503,  true,  false, false, ERROR,       "the answer could not be kept")                     \
     X(TIMEOUT,        timeout,          504,  true,  false, false, ERROR,       "the answer took too long and was ended")           \
     X(ANSWER_TOO_BIG, answer_too_big,   502,  false, false, false, ERROR,       "the answer was larger than this service passes on") \
+    X(STOPPED,        stopped,          409,  false, false, false, STOPPED,     "the answer was stopped")                           \
     X(CLIENT_GONE,    client_gone,      499,  false, false, false, INTERRUPTED, "the client closed the connection")                 \
     X(SHUTDOWN,       shutdown,         503,  true,  false, false, INTERRUPTED, "the service is restarting; please ask again")
 
@@ -47,6 +53,7 @@ const char *end_name(enum end end);
 
 const char *fault_name(enum fault fault);     /* "client_gone"                  */
 const char *fault_text(enum fault fault);
+enum fault  fault_read(struct str name);      /* FAULT_NONE: there is no such */
 int         fault_http(enum fault fault);
 bool        fault_may_retry(enum fault fault); /* somebody else, or the same later, may do better */
 bool        fault_again(enum fault fault);

@@ -2,10 +2,11 @@
 
 #include "base/clock.h"
 #include "chat/event_bytes.h"
+#include "chat/gathering.h"
 
 enum statement { EXTEND, ADD, NOTIFY_ALL, CLEAR, TAKE, STATEMENTS };
 
-enum { CONTENT_LIMIT = 64 << 20 };
+enum { LAST_WORD_LIMIT = 1024, CALLS_LIMIT = 128 << 20 };
 
 #define TURNS(tenants, ids)                                                                        \
     "unnest(" tenants "::int[], " ids "::text[]) AS n (tenant, id) "
@@ -174,8 +175,7 @@ void journals_clear(struct store *s, struct running_call *c, uint64_t age, int64
 
 struct swept {
     struct turn_name name;
-    struct buf       content, reasoning;
-    struct usage     usage;
+    struct gathering said;
     int64_t          next_seq;
     bool             is_torn;                 /* what follows cannot be used    */
 };
@@ -187,22 +187,9 @@ static struct sweep *sweep_of(struct verb *taking)
 
 static void release_turns(struct sweep *sweep)
 {
-    for (size_t i = 0; i < sweep->n; i++) {
-        buf_release(&sweep->turns[i].content);
-        buf_release(&sweep->turns[i].reasoning);
-    }
+    for (size_t i = 0; i < sweep->n; i++)
+        gathering_release(&sweep->turns[i].said);
     sweep->n = 0;
-}
-
-static void add_event(struct swept *t, const struct event *ev)
-{
-    if (ev->type == EVENT_DELTA)
-        buf_add(&t->content, ev->text);
-    else if (ev->type == EVENT_REASONING)
-        buf_add(&t->reasoning, ev->text);
-    else if (ev->type == EVENT_USAGE)
-        t->usage = ev->usage;
-    t->next_seq++;
 }
 
 /* Behind a piece that is missing the words would make no sense. */
@@ -212,8 +199,8 @@ static void add_piece(struct swept *t, int64_t seq, struct str piece)
     struct event       ev;
 
     t->is_torn = t->is_torn || seq != t->next_seq;
-    while (!t->is_torn && event_bytes_next(&b, &ev))
-        add_event(t, &ev);
+    for (; !t->is_torn && event_bytes_next(&b, &ev); t->next_seq++)
+        gathering_add(&t->said, &ev);
     t->is_torn = t->is_torn || b.is_bad;
 }
 
@@ -227,8 +214,7 @@ static struct swept *turn_of_row(struct sweep *sweep, const struct pg_rows *rows
     t = &sweep->turns[sweep->n++];
     t->name.tenant = name.tenant;
     t->name.id = arena_str(&sweep->taking.arena, name.id);
-    t->content = BUF(CONTENT_LIMIT);
-    t->reasoning = BUF(CONTENT_LIMIT);
+    gathering_begin(&t->said);
     return t;
 }
 
@@ -264,23 +250,27 @@ static void on_closed(struct verb *v)
 static void close_turn(struct sweep *sweep, struct swept *t, struct closing *closing)
 {
     struct event       last = { .type = EVENT_ERROR, .fault = FAULT_SHUTDOWN };
-    struct buf         events = BUF(CONTENT_LIMIT);
+    struct buf         events = BUF(LAST_WORD_LIMIT), calls = BUF(CALLS_LIMIT);
     struct turn_ending e = { .tenant = t->name.tenant,
                              .id = t->name.id,
                              .holder = sweep->holder,
                              .end = END_INTERRUPTED,
                              .fault = last.fault,
-                             .usage = t->usage,
-                             .content = buf_str(&t->content),
-                             .reasoning = buf_str(&t->reasoning),
+                             .usage = t->said.usage,
+                             .content = buf_str(&t->said.text),
+                             .reasoning = buf_str(&t->said.reasoning),
+                             .provider_session = t->said.session,
                              .tokens_used = -1,
                              .seq = t->next_seq };
 
     event_bytes_add(&events, &last);
     e.events = buf_str(&events);
+    gathering_write_calls(&t->said, &calls);
+    e.tool_calls = buf_str(&calls);
     closing->sweep = sweep;
     closing->call.verb.done = on_closed;
     turn_end(sweep->taking.store, &closing->call, &e);
+    buf_release(&calls);
     buf_release(&events);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "pg/pg_listener.h"
 #include "store/askers.h"
 #include "store/budget.h"
 #include "store/chats.h"
@@ -10,13 +11,19 @@
 #include "store/running.h"
 #include "store/turns.h"
 
-enum { TIDY_S = 600 };
+enum { TIDY_S = 600, PULSE_S = 20 };
 
 struct store {
     struct pg_pool      *pool;
     struct pg_statement *statements;          /* of all files, for the pool     */
     bool                 notifies;
     struct deadline      tidy;
+    struct arena         arena;
+    struct str           conninfo;
+    uint64_t             connect_timeout;
+
+    struct pg_listener      *listener;
+    const struct store_news *news;
 };
 
 static const struct pg_statement *const tables[] = {
@@ -53,6 +60,8 @@ struct store *store_open(const struct store_settings *settings, char why[PG_WHY_
     struct pg_pool_settings pool = settings->pool;
 
     s->notifies = settings->notifies;
+    s->conninfo = arena_str(&s->arena, pool.conninfo);
+    s->connect_timeout = pool.connect_timeout;
     s->statements = join_tables();
     pool.check = &store_schema_check;
     s->pool = pg_pool_open(&pool, s->statements, why);
@@ -61,6 +70,7 @@ struct store *store_open(const struct store_settings *settings, char why[PG_WHY_
         deadline_arm(&s->tidy, clock_now());
         return s;
     }
+    arena_release(&s->arena);
     mem_free(s->statements);
     mem_free(s);
     return NULL;
@@ -68,11 +78,61 @@ struct store *store_open(const struct store_settings *settings, char why[PG_WHY_
 
 void store_close(struct store *s)
 {
+    store_listen(s, NULL);
     deadline_disarm(&s->tidy);
     pg_pool_close(s->pool);
+    arena_release(&s->arena);
     mem_free(s->statements);
     mem_free(s);
 }
+
+/* ---- news ------------------------------------------------------------------------------ */
+
+static void heard(void *owner, struct str channel, struct str payload)
+{
+    const struct store_news *news = ((struct store *)owner)->news;
+
+    if (str_eq(channel, STR("runnel_stop")))
+        news->stop(payload);
+    else
+        news->turn(payload);
+}
+
+static void gap(void *owner)
+{
+    ((struct store *)owner)->news->missed();
+}
+
+/* The pool has read the connection string before. */
+static void open_listener(struct store *s)
+{
+    static const char *const            channels[] = { "runnel_turn", "runnel_stop", NULL };
+    static const struct pg_listener_ops ops = { heard, gap };
+    struct pg_listener_settings         settings = { .conninfo = s->conninfo,
+                                                     .connect_timeout = s->connect_timeout,
+                                                     .pulse = PULSE_S * CLOCK_S,
+                                                     .channels = channels };
+    char                                why[PG_WHY_MAX];
+
+    s->listener = pg_listener_open(&settings, &ops, s, why);
+}
+
+void store_listen(struct store *s, const struct store_news *news)
+{
+    if (s->listener)
+        pg_listener_close(s->listener);
+    s->listener = NULL;
+    s->news = news;
+    if (news && s->notifies)
+        open_listener(s);
+}
+
+bool store_hears(const struct store *s)
+{
+    return s->listener && pg_listener_is_listening(s->listener);
+}
+
+/* ---- what others ask ------------------------------------------------------------------- */
 
 bool store_is_ready(const struct store *s)
 {

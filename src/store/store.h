@@ -22,6 +22,15 @@ struct store_settings {
 struct store *store_open(const struct store_settings *settings, char why[PG_WHY_MAX]);
 void          store_close(struct store *s);   /* verbs under way end `away`     */
 
+/* What others say of turns (turns.h), with `notifies`; from the top of the stack. */
+struct store_news {
+    void (*turn)(struct str id);              /* there is more of it            */
+    void (*stop)(struct str id);              /* its owner wants it to stop     */
+    void (*missed)(void);                     /* something may have been said unheard */
+};
+void store_listen(struct store *s, const struct store_news *news);    /* NULL: no more */
+bool store_hears(const struct store *s);      /* else it takes looking          */
+
 bool        store_is_ready(const struct store *s);
 bool        store_is_idle(const struct store *s);     /* nothing is to be kept at the moment */
 bool        store_is_unfit(const struct store *s); /* it is not: its schema is not ours */

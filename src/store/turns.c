@@ -13,6 +13,7 @@ enum statement {
     PIECES,
     STOP,
     NOTIFY,
+    NOTIFY_STOP,
     STATEMENTS,
 };
 
@@ -100,7 +101,8 @@ const struct pg_statement turn_statements[] = {
                             "WHERE t.tenant = $1 AND t.owner = $2 AND t.id = $3" },
     [FIND_OF_CHAT] = { "turn_find_of_chat",
                        "SELECT " COLUMNS ", true, false " FROM_TURN "WHERE t.tenant = $1 AND "
-                       "t.chat = (SELECT c.id FROM runnel.chat c WHERE " CHAT_IS ") "
+                       "t.chat = (SELECT c.id FROM runnel.chat c WHERE " CHAT_IS ") AND "
+                       "($6::bigint = 0 OR t.answer = $6) "
                        "ORDER BY t.created_at DESC LIMIT 1" },
     [PIECES] = { "turn_pieces",
                  "SELECT j.seq, encode(j.events, 'hex') FROM runnel.journal j WHERE j.tenant = $1 "
@@ -112,6 +114,7 @@ const struct pg_statement turn_statements[] = {
                "UPDATE runnel.turn t SET stop_asked = true WHERE t.tenant = $1 AND t.owner = $2 "
                "AND t.id = $3 AND t.ended_at IS NULL AND NOT t.stop_asked" },
     [NOTIFY] = { "turn_notify", "SELECT pg_notify('runnel_turn', $1)" },
+    [NOTIFY_STOP] = { "turn_notify_stop", "SELECT pg_notify('runnel_stop', $1)" },
     [STATEMENTS] = { NULL, NULL },
 };
 
@@ -195,11 +198,11 @@ static void put_bytes_or_null(struct pg_work *w, struct str bytes)
         pg_null(w);
 }
 
-void put_notify(struct store *s, struct pg_work *w, struct str turn)
+static void put_notify(struct store *s, struct pg_work *w, enum statement what, struct str turn)
 {
     if (!store_notifies(s))
         return;
-    pg_step(w, &turn_statements[NOTIFY]);
+    pg_step(w, &turn_statements[what]);
     pg_text(w, turn);
 }
 
@@ -256,6 +259,17 @@ static void put_claim_in_chat(struct pg_work *w, const struct whose *whose,
     pg_text(w, t->title);
 }
 
+static void put_find_claimed(struct pg_work *w, const struct whose *whose, struct str key,
+                             struct str id, struct str question_hash)
+{
+    pg_step(w, &turn_statements[FIND_CLAIMED]);
+    pg_int(w, whose->tenant);
+    pg_text(w, whose->owner);
+    put_text_or_null(w, key);
+    pg_text(w, id);
+    put_bytes_or_null(w, question_hash);
+}
+
 /* Whoever comes second waits in the first step for the one who came first, and sees in the
  * second what that one kept. */
 void turn_claim(struct store *s, struct turn_call *c, const struct whose *w,
@@ -267,12 +281,18 @@ void turn_claim(struct store *s, struct turn_call *c, const struct whose *w,
         put_claim_in_chat(work, w, t);
     else
         put_plain_claim(work, w, t);
-    pg_step(work, &turn_statements[FIND_CLAIMED]);
-    pg_int(work, w->tenant);
-    pg_text(work, w->owner);
-    put_text_or_null(work, t->key);
-    pg_text(work, t->id);
-    put_bytes_or_null(work, t->question_hash);
+    put_find_claimed(work, w, t->key, t->id, t->question_hash);
+    verb_send(&c->verb);
+}
+
+static const struct verb_kind find_key_kind = { find_rows, judge_claim };
+
+void turn_find_key(struct store *s, struct turn_call *c, const struct whose *w, struct str key,
+                   struct str question_hash)
+{
+    struct pg_work *work = begin(s, c, &find_key_kind);
+
+    put_find_claimed(work, w, key, STR(""), question_hash);
     verb_send(&c->verb);
 }
 
@@ -319,7 +339,7 @@ void turn_end(struct store *s, struct turn_call *c, const struct turn_ending *e)
     pg_int(work, e->tenant);
     pg_text(work, e->id);
     pg_text(work, e->holder);
-    put_notify(s, work, e->id);
+    put_notify(s, work, NOTIFY, e->id);
     verb_send(&c->verb);
 }
 
@@ -337,12 +357,13 @@ void turn_find(struct store *s, struct turn_call *c, const struct whose *w, stru
 }
 
 void turn_of_chat(struct store *s, struct turn_call *c, const struct whose *w,
-                  struct chat_name chat)
+                  struct chat_name chat, int64_t answer)
 {
     struct pg_work *work = begin(s, c, &find_kind);
 
     pg_step(work, &turn_statements[FIND_OF_CHAT]);
     put_chat(work, w, chat);
+    pg_int(work, answer);
     verb_send(&c->verb);
 }
 
@@ -400,6 +421,6 @@ void turn_stop(struct store *s, struct turn_call *c, const struct whose *w, stru
     put_turn(work, w, id);
     pg_step(work, &turn_statements[FIND]);
     put_turn(work, w, id);
-    put_notify(s, work, id);
+    put_notify(s, work, NOTIFY_STOP, id);
     verb_send(&c->verb);
 }

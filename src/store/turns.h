@@ -67,6 +67,10 @@ struct turn_taking {
 void turn_claim(struct store *s, struct turn_call *c, const struct whose *w,
                 const struct turn_taking *t);
 
+/* Who has that key already, if anybody: not found, or as turn_claim() says it. */
+void turn_find_key(struct store *s, struct turn_call *c, const struct whose *w, struct str key,
+                   struct str question_hash);
+
 struct turn_ending {
     int32_t      tenant;
     struct str   id, holder;
@@ -86,19 +90,19 @@ struct turn_ending {
 void turn_end(struct store *s, struct turn_call *c, const struct turn_ending *e);
 
 void turn_find(struct store *s, struct turn_call *c, const struct whose *w, struct str id);
+
+/* The one that wrote that message, or the newest (0). */
 void turn_of_chat(struct store *s, struct turn_call *c, const struct whose *w,
-                  struct chat_name chat);     /* the newest                     */
+                  struct chat_name chat, int64_t answer);
 
 /* With its journal: from the piece that has the event `from_seq`, if that is there yet. */
 enum { PIECES_MAX = 1000 };
 void turn_read(struct store *s, struct turn_call *c, const struct whose *w, struct str id,
                int64_t from_seq, int64_t limit);
 
-/* Tells its holder, when that renews the lease. A turn that has ended stays as it is. */
+/* Tells its holder, when that renews the lease; with `notifies` also at once, on the channel
+ * runnel_stop. A turn that has ended stays as it is. */
 void turn_stop(struct store *s, struct turn_call *c, const struct whose *w, struct str id);
-
-/* For the store's own files. */
-void put_notify(struct store *s, struct pg_work *w, struct str turn);
 
 extern const struct pg_statement turn_statements[];
 

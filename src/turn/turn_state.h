@@ -1,5 +1,5 @@
-/* turn_state.h - a turn from the inside, as turn.c and turn_log.c share it; nobody else
- * includes this.
+/* turn_state.h - a turn from the inside, as turn.c, the files of its steps and turn_log.c
+ * share it; nobody else includes this.
  */
 #ifndef TURN_TURN_STATE_H
 #define TURN_TURN_STATE_H
@@ -8,9 +8,30 @@
 #include "chat/tally.h"
 #include "provider/plan.h"
 #include "turn/bill.h"
+#include "turn/tale.h"
 #include "turn/turn.h"
 
-enum step { STEP_ADMIT, STEP_AFFORD, STEP_CHOOSE, STEP_PLACE, STEP_ANSWER, STEP_GONE };
+enum step {
+    STEP_ADMIT,
+    STEP_RECALL,
+    STEP_AFFORD,
+    STEP_CLAIM,
+    STEP_REMEMBER,
+    STEP_CHOOSE,
+    STEP_PLACE,
+    STEP_ANSWER,
+    STEP_SAVE,
+    STEP_GONE,
+};
+
+struct turn_step {
+    const char *name;
+    void (*ask)(struct turn *t);              /* start one operation            */
+    enum step (*got)(struct turn *t, enum fault came); /* it ended: where next? */
+    void (*drop)(struct turn *t);             /* abandon it; NULL: it is waited for */
+};
+
+struct memory;
 
 struct turn {
     enum step   step;
@@ -36,8 +57,10 @@ struct turn {
     struct call         *call;
     bool                 paused;
 
-    struct list    sinks;
-    size_t         full;                      /* sinks that hold us back        */
+    struct tale   *tale;                      /* NULL: somebody else tells it   */
+    struct memory *memory;                    /* NULL: nothing of it is kept    */
+    enum leaving   on_leave;
+    uint64_t       bytes_left;                /* drained: of text; else no limit */
     struct grammar grammar;
     struct tally   tally;
     enum finish    finish;
@@ -46,8 +69,23 @@ struct turn {
 
     struct link link;                         /* among all turns                */
     const char *route;
-    struct str  request_id, client;
+    struct str  id, request_id, client;
 };
+
+void turn_resume(struct turn *t, enum fault came);    /* what was asked for came */
+
+/* turn_call.c */
+extern const struct turn_step step_choose, step_place, step_answer;
+void                          turn_pace(struct tale *tale);
+
+/* turn_keep.c */
+extern const struct turn_step step_recall, step_claim, step_remember, step_save;
+bool turn_joins(const struct turn_keeping *keeping, struct sink *sink);       /* one that runs
+                                                 here, and has the same key     */
+void turn_keep(struct turn *t, const struct turn_keeping *keeping);
+bool turn_is_kept(const struct turn *t);      /* there is something to save     */
+void turn_keep_up(struct turn *t);            /* something was told             */
+void turn_forget(struct turn *t);             /* at its end                     */
 
 /* turn_log.c */
 void turn_log_failed_call(const struct turn *t, enum fault came);

@@ -126,7 +126,7 @@ TEST(a_claim_keeps_both_messages)
     assert_int_equal(c.turn.answer_seq, 3);
     AWAIT(chat, chat_find(store, &chat, &anna, name));
     check_str(chat.chats[0].title, "first title");
-    AWAIT(c, turn_of_chat(store, &c, &anna, name));
+    AWAIT(c, turn_of_chat(store, &c, &anna, name, 0));
     check_str(c.turn.id, "c-2");
     verb_drop(&c.verb);
     verb_drop(&m.verb);
@@ -402,10 +402,10 @@ TEST(strangers_find_read_and_stop_nothing)
         assert_int_equal(c.n_pieces, 0);
         AWAIT(c, turn_stop(store, &c, strangers[i], id));
         check_end(c, STORE_NOT_FOUND);
-        AWAIT(c, turn_of_chat(store, &c, strangers[i], (struct chat_name){ .uid = id }));
+        AWAIT(c, turn_of_chat(store, &c, strangers[i], (struct chat_name){ .uid = id }, 0));
         check_end(c, STORE_NOT_FOUND);
     }
-    AWAIT(c, turn_of_chat(store, &c, &other, (struct chat_name){ .uid = id }));
+    AWAIT(c, turn_of_chat(store, &c, &other, (struct chat_name){ .uid = id }, 0));
     check_end(c, STORE_NOT_FOUND);
     AWAIT(c, turn_find(store, &c, &anna, id));
     check_end(c, STORE_OK);

@@ -243,7 +243,7 @@ static void a_reader_who_leaves_while_it_waits_is_settled(void **state)
     slow_world("sduf");
     ask();
     pass_for(3);
-    turn_leave(&tape.sink->sink);
+    sink_leave(&tape.sink->sink);
     pass();
     assert_int_equal(one.starts, 0);
     settled(0, 0);
@@ -484,7 +484,7 @@ static void what_was_told_before_the_reader_left_is_settled(void **state)
     ask_for(&tape, question_of_two(0));
     while (tape.n < 3)
         pass();
-    turn_leave(&tape.sink->sink);
+    sink_leave(&tape.sink->sink);
     pass();
     assert_int_equal(one.cancels, 1);
     settled(PROMPT, 3);

@@ -265,7 +265,7 @@ static void a_pause_can_be_interrupted(void **state)
         assert_int_equal(targets[0].standing->gate.held, 0);
         assert_int_equal(one.provider.standing->gate.held, 0);
         if (leave)
-            turn_leave(&tape.sink->sink);
+            sink_leave(&tape.sink->sink);
         else
             turn_interrupt(t, FAULT_SHUTDOWN);
         pass();

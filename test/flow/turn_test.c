@@ -242,7 +242,7 @@ static void when_the_reader_leaves_nobody_is_paid(void **state)
         ask();
         for (int i = 0; i < at; i++)
             pass();
-        turn_leave(&tape.sink->sink);
+        sink_leave(&tape.sink->sink);
         assert_int_equal(tape.closed, 1);     /* at once                        */
         assert_int_equal(tape.last_words, 0);
         pass();
@@ -258,7 +258,7 @@ static void a_reader_may_leave_while_it_waits_for_a_place(void **state)
     nobody_is_admitted();
     ask();
     pass();
-    turn_leave(&tape.sink->sink);
+    sink_leave(&tape.sink->sink);
     pass();
     assert_int_equal(one.starts, 0);
     settle();
@@ -274,9 +274,9 @@ static void a_full_reader_pauses_the_provider(void **state)
         pass();
     assert_string_equal(tape.text, "sd");
     assert_int_equal(one.pauses, 1);
-    turn_hold(&tape.sink->sink);              /* saying it twice changes nothing */
-    turn_go_on(&tape.sink->sink);
-    turn_go_on(&tape.sink->sink);
+    sink_hold(&tape.sink->sink);              /* saying it twice changes nothing */
+    sink_go_on(&tape.sink->sink);
+    sink_go_on(&tape.sink->sink);
     assert_int_equal(one.resumes, 1);
     pass_until_over(PASSES);
     told("sdduf", FAULT_NONE);
@@ -296,7 +296,7 @@ static void a_full_reader_may_leave_or_be_interrupted(void **state)
             pass();
         assert_int_equal(one.pauses, 1);
         if (leave)
-            turn_leave(&tape.sink->sink);
+            sink_leave(&tape.sink->sink);
         else
             turn_interrupt(t, FAULT_TIMEOUT);
         pass();
@@ -310,12 +310,12 @@ static void a_reader_that_is_full_from_the_start_is_respected(void **state)
     (void)state;
     world_begin("sduf", NULL);
     ask();
-    turn_hold(&tape.sink->sink);
+    sink_hold(&tape.sink->sink);
     for (int i = 0; i < 5; i++)
         pass();
     assert_int_equal(one.pauses, 1);
     assert_string_equal(tape.text, "");
-    turn_go_on(&tape.sink->sink);
+    sink_go_on(&tape.sink->sink);
     pass_until_over(PASSES);
     told("sduf", FAULT_NONE);
     settle();
@@ -343,17 +343,17 @@ static void a_pause_does_not_outlive_its_call(void **state)
     world_begin("-e", "-sd-uf");
     ask();
     notes_run();
-    turn_hold(&tape.sink->sink);
+    sink_hold(&tape.sink->sink);
     assert_int_equal(one.pauses, 1);
-    turn_go_on(&tape.sink->sink);
-    turn_hold(&tape.sink->sink);
+    sink_go_on(&tape.sink->sink);
+    sink_hold(&tape.sink->sink);
     one.call.paused = false;                  /* what was on its way still comes */
     fake_speak(&one);
     fake_speak(&one);
     pass();
     assert_int_equal(two.starts, 1);
     assert_int_equal(two.pauses, 1);
-    turn_go_on(&tape.sink->sink);
+    sink_go_on(&tape.sink->sink);
     pass_until_over(PASSES);
     told("sduf", FAULT_NONE);
     settle();

@@ -1,6 +1,8 @@
 #include "flow/world.h"
 
 #include "base/mem.h"
+#include "flow/fake_store.h"
+#include "turn/keeper.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -126,6 +128,17 @@ void fake_speak(struct fake_provider *f)
 
 struct tape tape;
 
+static void tape_begin(struct sink *k, const struct turn_facts *facts, int64_t first)
+{
+    struct tape *t = ((struct tape_sink *)k)->tape;
+
+    assert_int_equal(t->n + (size_t)t->begins, 0);
+    assert_int_not_equal(facts->id.n, 0);
+    t->begins++;
+    t->first = first;
+    t->answer = facts->answer;
+}
+
 static void tape_event(struct sink *k, const struct event *ev)
 {
     struct tape *t = ((struct tape_sink *)k)->tape;
@@ -149,14 +162,14 @@ static void tape_flush(struct sink *k)
 
     t->unflushed = 0;
     if (++t->flushes == t->hold_at)
-        turn_hold(k);
+        sink_hold(k);
 }
 
 static void tape_close(struct sink *k)
 {
     struct tape *t = ((struct tape_sink *)k)->tape;
 
-    assert_null(k->turn);
+    assert_null(k->tale);
     assert_int_equal(t->unflushed, 0);
     t->closed++;
     t->sink = NULL;
@@ -172,7 +185,8 @@ static void tape_room(struct sink *k, const struct budget_call *room)
     t->room = *room;
 }
 
-static const struct sink_ops tape_ops = { tape_event, tape_flush, tape_close, tape_room };
+static const struct sink_ops tape_ops = { tape_begin, tape_event, tape_flush, tape_close,
+                                          tape_room };
 
 /* ---- a budget that has room for whom it is told to let in ----------------------------- */
 
@@ -220,7 +234,8 @@ void budget_reserve(struct store *s, struct budget_call *c, const struct budget_
     assert_non_null(c->verb.done);
     assert_true(ask->asker->is_limited);
     check_asker(ask->asker->tenant, ask->asker->key, ask->asker->account);
-    assert_true(str_eq(ask->turn, STR("id")));
+    snprintf(budget.turn, sizeof budget.turn, "%.*s", STR_ARG(ask->turn));
+    assert_int_equal(strlen(budget.turn), 24);
     budget.ask =
         (struct budget_ask){ .tokens = ask->tokens, .money = ask->money, .seconds = ask->seconds };
     budget.asks++;
@@ -232,6 +247,7 @@ void budget_reserve(struct store *s, struct budget_call *c, const struct budget_
 
 void verb_drop(struct verb *v)
 {
+    fake_drop(v);
     if (v != budget.kept)
         return;
     budget.kept = NULL;
@@ -244,7 +260,8 @@ void budget_settle(struct store *s, const struct budget_bill *bill)
     assert_ptr_equal(s, fake_store());
     assert_null(budget.under_way);
     check_asker(bill->tenant, bill->key, bill->account);
-    assert_true(str_eq(bill->turn, STR("id")));
+    assert_int_equal(bill->turn.n, 24);
+    assert_true(!bill->was_refused || !budget.turn[0] || str_eq(bill->turn, str_of(budget.turn)));
     assert_true(str_eq(bill->model, STR("model")));
     budget.bill = *bill;
     budget.bill.turn = budget.bill.model = STR("");
@@ -422,6 +439,7 @@ void settle(void)
         gate_give_back(&holders[i]);
     assert_int_equal(metric_value(METRIC_TURNS_RUNNING), 0);
     assert_int_equal(metric_value(METRIC_TURNS_WAITING), 0);
+    keeper_release();
     assert_int_equal(deadlines_next(), UINT64_MAX);
     assert_false(notes_waiting());
     assert_int_equal(catalog->owners, 1);

@@ -73,6 +73,8 @@ struct tape {
     int               hold_at;                /* holds the turn at this flush; 0: never */
     int               flushes;
     int               rooms;                  /* how often it heard of room     */
+    int               begins;
+    int64_t           first, answer;          /* what it heard at the beginning */
     struct tape_sink *sink;                   /* NULL: closed                   */
 
     struct budget_call room;
@@ -96,6 +98,7 @@ struct fake_budget {
     int                 turns, asks, refusals, bills;
     struct budget_ask   ask;                  /* the last one, without its texts */
     struct budget_bill  bill;
+    char                turn[40];             /* of the last one that was asked */
 };
 
 void budget_answer(void);                     /* nothing where nobody waits     */

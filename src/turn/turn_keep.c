@@ -1,0 +1,417 @@
+/* turn_keep.c - what is kept of a turn: the steps recall, claim, remember and save.
+ *
+ * recall: a question with a key of the client's may have been asked before; then this turn
+ *         asks nobody, and its reader hears the other one (reading.h).
+ * claim:  the question and an empty answer are committed, before anybody is asked. Two who
+ *         come with one key at the same time meet here at the latest.
+ * remember: what was said in the chat before makes the question anew.
+ * save:   the whole answer is committed, before its last word is said.
+ *
+ * What a claim or a save came to must be known: an interrupt waits for it.
+ */
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "chat/event_bytes.h"
+#include "chat/gathering.h"
+#include "turn/keeper.h"
+#include "turn/reading.h"
+#include "turn/turn_state.h"
+
+enum { RETRY_MS = 200, TEXT_LIMIT = 1 << 30 };
+
+struct memory {
+    struct turn        *turn;
+    struct turn_keeping keeping;
+    struct kept         kept;
+    struct turn_call    call;
+    struct message_call messages;
+    bool                is_told_elsewhere, is_claimed;
+    struct deadline     again;
+    uint64_t            give_up;              /* when nobody waits any more for a save */
+};
+
+/* ---- begin and end ------------------------------------------------------------------------ */
+
+static struct str copy(struct turn *t, struct str s)
+{
+    return arena_str(&t->question->arena, s);
+}
+
+static void copy_keeping(struct turn *t, struct turn_keeping *k)
+{
+    struct str *const texts[] = { &k->whose.dialect, &k->whose.owner, &k->key,  &k->question_hash,
+                                  &k->chat.uid,      &k->content,     &k->name, &k->more,
+                                  &k->title,         &k->apology };
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *texts[i] = copy(t, *texts[i]);
+}
+
+void turn_keep(struct turn *t, const struct turn_keeping *keeping)
+{
+    struct memory *m = t->memory = arena_new(&t->question->arena, sizeof *m);
+
+    m->turn = t;
+    m->keeping = *keeping;
+    copy_keeping(t, &m->keeping);
+    m->kept = (struct kept){ .whose = m->keeping.whose,
+                             .id = t->id,
+                             .key = m->keeping.key,
+                             .question_hash = m->keeping.question_hash,
+                             .chat = m->keeping.chat.id,
+                             .tale = t->tale,
+                             .turn = t };
+    keeper_enter(&m->kept);
+}
+
+static void refuse(struct sink *k, enum fault fault)
+{
+    k->ops->event(k, &(struct event){ .type = EVENT_ERROR, .fault = fault });
+    k->ops->flush(k);
+    k->ops->close(k);
+}
+
+bool turn_joins(const struct turn_keeping *keeping, struct sink *sink)
+{
+    struct kept *k = keeping->key.n ? keeper_find_key(&keeping->whose, keeping->key) : NULL;
+
+    if (!k)
+        return false;
+    if (str_eq(k->question_hash, keeping->question_hash))
+        tale_join(k->tale, sink, 0);
+    else
+        refuse(sink, FAULT_KEY_REUSED);
+    return true;
+}
+
+bool turn_is_kept(const struct turn *t)
+{
+    return t->memory && t->memory->is_claimed;
+}
+
+void turn_keep_up(struct turn *t)
+{
+    if (t->memory)
+        keeper_look(&t->memory->kept);
+}
+
+void turn_forget(struct turn *t)
+{
+    struct memory *m = t->memory;
+
+    if (!m)
+        return;
+    keeper_leave(&m->kept);
+    verb_drop(&m->call.verb);
+    verb_drop(&m->messages.verb);
+    deadline_disarm(&m->again);
+}
+
+/* ---- another turn tells it ----------------------------------------------------------------- */
+
+/* Nothing was told so far, so that whoever listens hears all of it. */
+static enum step hand_over(struct turn *t)
+{
+    struct memory *m = t->memory;
+
+    t->bill.was_refused = true;               /* the other one is paid          */
+    reading_take_over(t->tale, &m->keeping.whose, m->call.turn.id);
+    t->tale = NULL;
+    return STEP_GONE;
+}
+
+static enum fault fault_of(enum store_end end)
+{
+    switch (end) {
+    case STORE_OK: return FAULT_NONE;
+    case STORE_NOT_FOUND: return FAULT_NO_CHAT;
+    case STORE_CONFLICT: return FAULT_KEY_REUSED;
+    case STORE_REFUSED: return FAULT_NOT_ACCEPTED;
+    case STORE_BUSY:
+    case STORE_AWAY:
+    case STORE_UNKNOWN: break;
+    }
+    return FAULT_NO_DATABASE;
+}
+
+/* ---- recall --------------------------------------------------------------------------------- */
+
+static void on_recalled(struct verb *v)
+{
+    struct memory *m = LIST_OWNER(v, struct memory, call.verb);
+
+    m->is_told_elsewhere = v->end == STORE_OK;
+    turn_resume(m->turn, v->end == STORE_NOT_FOUND ? FAULT_NONE : fault_of(v->end));
+}
+
+static void ask_recall(struct turn *t)
+{
+    struct memory *m = t->memory;
+
+    if (!m || !m->keeping.key.n) {
+        turn_resume(t, FAULT_NONE);
+        return;
+    }
+    m->call.verb.done = on_recalled;
+    turn_find_key(keeper_store(), &m->call, &m->keeping.whose, m->keeping.key,
+                  m->keeping.question_hash);
+}
+
+static enum step got_recall(struct turn *t, enum fault came)
+{
+    t->fault = came;
+    if (came)
+        return STEP_GONE;
+    return t->memory && t->memory->is_told_elsewhere ? hand_over(t) : STEP_AFFORD;
+}
+
+static void drop_recall(struct turn *t)
+{
+    if (t->memory)
+        verb_drop(&t->memory->call.verb);
+}
+
+/* ---- claim ---------------------------------------------------------------------------------- */
+
+static void send_claim(struct memory *m)
+{
+    const struct turn_keeping *k = &m->keeping;
+    struct turn               *t = m->turn;
+
+    turn_claim(keeper_store(), &m->call, &k->whose,
+               &(struct turn_taking){ .id = t->id,
+                                      .key = k->key,
+                                      .model = t->model->name,
+                                      .question_hash = k->question_hash,
+                                      .holder = keeper_holder(),
+                                      .lease = t->catalog->settings->turns.lease,
+                                      .keeps_chat = k->keeps_chat,
+                                      .chat = k->chat,
+                                      .role = KEPT_USER,
+                                      .content = k->content,
+                                      .name = k->name,
+                                      .more = k->more,
+                                      .title = k->title });
+}
+
+static void claim_again(struct deadline *d)
+{
+    send_claim(LIST_OWNER(d, struct memory, again));
+}
+
+/* Whether it was done is only known when it is asked again. */
+static void on_claimed(struct verb *v)
+{
+    struct memory *m = LIST_OWNER(v, struct memory, call.verb);
+
+    if (v->end == STORE_UNKNOWN && clock_now() < m->give_up) {
+        m->again.run = claim_again;
+        deadline_arm(&m->again, clock_now() + RETRY_MS * CLOCK_MS);
+        return;
+    }
+    turn_resume(m->turn, fault_of(v->end));
+}
+
+static void ask_claim(struct turn *t)
+{
+    struct memory *m = t->memory;
+
+    if (!m) {
+        turn_resume(t, FAULT_NONE);
+        return;
+    }
+    m->give_up = clock_now() + t->catalog->settings->turns.save_wait;
+    m->call.verb.done = on_claimed;
+    send_claim(m);
+}
+
+static void begin_tale(struct turn *t)
+{
+    struct turn_facts facts = { .id = t->id, .at = (int64_t)clock_wall_ms() * 1000 };
+
+    if (t->memory) {
+        const struct kept_turn *k = &t->memory->call.turn;
+
+        facts = (struct turn_facts){ t->id,          k->chat,      k->question,  k->answer,
+                                     k->question_at, k->answer_at, k->created_at };
+    }
+    tale_begin(t->tale, &facts, 0);
+}
+
+static enum step got_claim(struct turn *t, enum fault came)
+{
+    struct memory *m = t->memory;
+
+    t->fault = came;
+    if (came)
+        return STEP_GONE;
+    if (m && m->call.claim != CLAIM_FRESH)
+        return hand_over(t);
+    begin_tale(t);
+    if (m) {
+        m->is_claimed = true;
+        m->kept.chat = m->call.turn.chat;
+        keeper_hold(&m->kept);
+    }
+    return STEP_REMEMBER;
+}
+
+/* ---- remember ------------------------------------------------------------------------------- */
+
+static void on_remembered(struct verb *v)
+{
+    struct memory *m = LIST_OWNER(v, struct memory, messages.verb);
+
+    turn_resume(m->turn, fault_of(v->end));
+}
+
+static void ask_remember(struct turn *t)
+{
+    struct memory *m = t->memory;
+
+    if (!m || m->keeping.remembers == 0) {
+        turn_resume(t, FAULT_NONE);
+        return;
+    }
+    m->messages.verb.done = on_remembered;
+    message_last(keeper_store(), &m->messages, &m->keeping.whose, m->keeping.chat, ROLES_SPOKEN,
+                 m->call.turn.answer_seq, (int64_t)m->keeping.remembers);
+}
+
+static enum step got_remember(struct turn *t, enum fault came)
+{
+    struct memory *m = t->memory;
+
+    t->fault = came;
+    if (came)
+        return STEP_GONE;
+    if (m && m->keeping.remembers)
+        m->keeping.compose(t->question, m->messages.messages, m->messages.n);
+    return STEP_CHOOSE;
+}
+
+static void drop_remember(struct turn *t)
+{
+    if (t->memory)
+        verb_drop(&t->memory->messages.verb);
+}
+
+/* ---- save ------------------------------------------------------------------------------------- */
+
+static void gather(const struct tale *tale, struct gathering *g)
+{
+    struct event_bytes b = event_bytes_of(buf_str(&tale->words));
+    struct event       ev;
+
+    gathering_begin(g);
+    while (event_bytes_next(&b, &ev))
+        gathering_add(g, &ev);
+}
+
+/* What the journal has not got yet, and the last word, which nobody has heard so far. */
+static void write_last_piece(const struct turn *t, const struct kept *k, struct buf *out)
+{
+    struct event last = { .type = t->fault ? EVENT_ERROR : EVENT_FINISH,
+                          .fault = t->fault,
+                          .finish = t->finish };
+
+    if (k->kept > 0)
+        event_bytes_begin(out);
+    buf_add(out, str_from(buf_str(&t->tale->words), k->kept));
+    event_bytes_add(out, &last);
+}
+
+static int64_t tokens_used(const struct turn *t, const struct gathering *g)
+{
+    if (t->fault)
+        return -1;
+    return t->memory->keeping.counts_characters ? (int64_t)utf8_count(buf_str(&g->text))
+                                                : (int64_t)t->tally.usage.completion;
+}
+
+static void send_save(struct memory *m)
+{
+    struct turn     *t = m->turn;
+    struct buf       piece = BUF(TEXT_LIMIT), calls = BUF(TEXT_LIMIT);
+    struct gathering g;
+
+    gather(t->tale, &g);
+    write_last_piece(t, &m->kept, &piece);
+    gathering_write_calls(&g, &calls);
+    turn_end(keeper_store(), &m->call,
+             &(struct turn_ending){ .tenant = m->keeping.whose.tenant,
+                                    .id = t->id,
+                                    .holder = keeper_holder(),
+                                    .end = fault_end(t->fault),
+                                    .fault = t->fault,
+                                    .finish = t->fault ? STR("") : finish_name(t->finish),
+                                    .usage = t->tally.usage,
+                                    .content = buf_str(&g.text),
+                                    .reasoning = buf_str(&g.reasoning),
+                                    .tool_calls = buf_str(&calls),
+                                    .tokens_used = tokens_used(t, &g),
+                                    .provider_session = m->keeping.goes_on ? g.session : STR(""),
+                                    .seq = m->kept.kept_to,
+                                    .events = buf_str(&piece) });
+    buf_release(&calls);
+    buf_release(&piece);
+    gathering_release(&g);
+}
+
+static void save_again(struct deadline *d)
+{
+    send_save(LIST_OWNER(d, struct memory, again));
+}
+
+static bool may_yet_be_saved(const struct memory *m, enum store_end end)
+{
+    return (end == STORE_BUSY || end == STORE_AWAY || end == STORE_UNKNOWN) &&
+           clock_now() < m->give_up;
+}
+
+static void on_saved(struct verb *v)
+{
+    struct memory *m = LIST_OWNER(v, struct memory, call.verb);
+
+    if (may_yet_be_saved(m, v->end)) {
+        m->again.run = save_again;
+        deadline_arm(&m->again, clock_now() + RETRY_MS * CLOCK_MS);
+        return;
+    }
+    turn_resume(m->turn, v->end == STORE_OK ? FAULT_NONE : FAULT_NOT_KEPT);
+}
+
+static void apologize(struct turn *t)
+{
+    struct str   words = t->memory->keeping.apology;
+    struct event gap = { .type = EVENT_DELTA, .text = STR("\n\n") };
+    struct event sorry = { .type = EVENT_DELTA, .text = words };
+
+    if (!words.n || fault_end(t->fault) != END_ERROR)
+        return;
+    if (t->tally.text_bytes)
+        tale_tell(t->tale, &gap);
+    tale_tell(t->tale, &sorry);
+}
+
+static void ask_save(struct turn *t)
+{
+    struct memory *m = t->memory;
+
+    apologize(t);
+    m->give_up = clock_now() + t->catalog->settings->turns.save_wait;
+    m->call.verb.done = on_saved;
+    send_save(m);
+}
+
+static enum step got_save(struct turn *t, enum fault came)
+{
+    if (came)
+        t->fault = came;
+    return STEP_GONE;
+}
+
+const struct turn_step step_recall = { "recall", ask_recall, got_recall, drop_recall };
+const struct turn_step step_claim = { "claim", ask_claim, got_claim, NULL };
+const struct turn_step step_remember = { "remember", ask_remember, got_remember, drop_remember };
+const struct turn_step step_save = { "save", ask_save, got_save, NULL };
