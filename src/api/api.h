@@ -5,8 +5,8 @@
 #include "base/settings.h"
 #include "net/http_server.h"
 
-/* A path is matched segment by segment; "{id}" at its end takes all that is left,
- * because model names may hold slashes. */
+/* "{id}" stands for one segment of a path; at its end it takes all that is left, because
+ * model names may hold slashes. */
 struct route {
     enum http_method method;
     const char      *path;

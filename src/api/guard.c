@@ -381,6 +381,29 @@ void guard_forget(const struct http_exchange *x)
         unuse(k);
 }
 
+/* A key of the settings has no number, but a digest, and a part of that tells nothing of it. */
+static struct str owner_of_key(const struct known *k, struct arena *a)
+{
+    char text[40];
+
+    if (k->asker.key)
+        snprintf(text, sizeof text, "key:%lld", (long long)k->asker.key);
+    else
+        snprintf(text, sizeof text, "key:%02x%02x%02x%02x%02x%02x%02x%02x", k->digest[0],
+                 k->digest[1], k->digest[2], k->digest[3], k->digest[4], k->digest[5], k->digest[6],
+                 k->digest[7]);
+    return arena_str(a, str_of(text));
+}
+
+struct str guard_owner(const struct http_exchange *x, struct arena *a)
+{
+    const struct known *k = x->who;
+
+    if (k == &nobody)
+        return STR("");
+    return k->asker.subject.n ? k->asker.subject : owner_of_key(k, a);
+}
+
 bool guard_may_use(const struct http_exchange *x, struct str model)
 {
     const struct asker *a = guard_asker(x);

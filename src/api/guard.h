@@ -24,6 +24,9 @@ bool guard_check(struct http_exchange *x, const struct http_reader *rq);
 const struct asker *guard_asker(const struct http_exchange *x);
 void                guard_forget(const struct http_exchange *x);
 
+/* Whose is what is kept of his turns: the person's subject, else a name of the key. */
+struct str guard_owner(const struct http_exchange *x, struct arena *a);
+
 bool guard_may_use(const struct http_exchange *x, struct str model);
 
 #endif

@@ -1,26 +1,31 @@
 #include "api/openai_dialect.h"
 
-#include "base/clock.h"
-#include "base/id.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "turn/sink.h"
 #include "wire/sse.h"
 
+#include <stdio.h>
 #include <string.h>
-
-enum { ID_LENGTH = 29 };
 
 struct openai_state *openai_state_new(struct str model, bool include_usage)
 {
     struct openai_state *s = mem_new(sizeof *s + model.n);
 
-    memcpy(s->id, "chatcmpl-", 9);
-    id_fill(s->id + 9, ID_LENGTH);
-    s->created = clock_wall_ms() / 1000;
     s->include_usage = include_usage;
     memcpy(s + 1, model.p, model.n);
     s->model = (struct str){ (const char *)(s + 1), model.n };
     return s;
+}
+
+/* Whoever reads the answer again gets the same bytes. */
+static void openai_begin(void *state, const struct turn_facts *facts, int64_t first)
+{
+    struct openai_state *s = state;
+
+    (void)first;
+    snprintf(s->id, sizeof s->id, "chatcmpl-%.*s", STR_ARG(facts->id));
+    s->created = facts->at / 1000000;
 }
 
 /* ---- pieces --------------------------------------------------------------------- */
@@ -269,6 +274,7 @@ void openai_write_error(struct buf *out, int status, const char *message, const 
 
 const struct dialect openai_dialect = {
     .stream_type = STR_INIT("text/event-stream; charset=utf-8"),
+    .begin = openai_begin,
     .write_event = write_event,
     .write_whole = write_whole,
     .write_fault = write_fault,

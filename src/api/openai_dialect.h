@@ -5,7 +5,7 @@
 #include "api/dialect.h"
 
 struct openai_state {
-    char         id[40];  /* "chatcmpl-..."; the same in every chunk */
+    char         id[40];  /* "chatcmpl-" and the turn's; the same in every chunk */
     int64_t      created; /* wall seconds; the same too     */
     bool         include_usage;
     struct usage usage;                       /* held back until the finish     */

@@ -2,6 +2,7 @@
  * them. */
 #include "api/api.h"
 #include "api/guard.h"
+#include "api/once.h"
 #include "api/openai_dialect.h"
 #include "api/openai_question.h"
 #include "api/openai_refusal.h"
@@ -26,7 +27,7 @@ static struct sink *make_sink(struct http_exchange *x, const struct question *q,
 
 /* The sink is made when the model is known to be there. */
 static void start_turn(struct http_exchange *x, struct question *q, const struct model *model,
-                       struct sink *sink)
+                       struct sink *sink, const struct turn_keeping *keeping)
 {
     const struct route *route = x->route;
 
@@ -39,6 +40,8 @@ static void start_turn(struct http_exchange *x, struct question *q, const struct
         .route = route->path,
         .request_id = str_of(x->id),
         .client = str_of(x->client),
+        .keeping = keeping && keeping->key.n ? keeping : NULL,
+        .on_leave = (enum leaving)api_settings()->openai.on_leave,
     });
 }
 
@@ -69,19 +72,36 @@ static struct json_doc *read_json(const struct http_reader *rq, struct openai_pr
     return doc;
 }
 
+/* Of a chat that the client keeps itself we only know whether it was asked before. */
+static void ask(struct http_exchange *x, const struct http_reader *rq, struct question *q,
+                const struct openai_wish *wish)
+{
+    struct turn_keeping keeping = { .whose = { .tenant = guard_asker(x)->tenant,
+                                               .dialect = STR("openai"),
+                                               .owner = guard_owner(x, &q->arena) } };
+    const char         *why;
+    const struct model *model;
+
+    if (!once_read(x, rq, &q->arena, &keeping, &why)) {
+        openai_refuse(x, 400, why, NULL, "invalid_idempotency_key");
+        question_free(q);
+    } else if ((model = find_model(x, q))) {
+        start_turn(x, q, model, make_sink(x, q, wish), &keeping);
+    }
+}
+
 void openai_serve_chat(struct http_exchange *x, const struct http_reader *rq)
 {
     struct openai_problem problem = { .param = "" };
     struct openai_wish    wish;
     struct json_doc      *doc = read_json(rq, &problem);
     struct question      *q = doc ? openai_read_question(json_root(doc), &wish, &problem) : NULL;
-    const struct model   *model;
 
     json_free(doc);
     if (!q)
         openai_refuse(x, 400, problem.message, problem.param, NULL);
-    else if ((model = find_model(x, q)))
-        start_turn(x, q, model, make_sink(x, q, &wish));
+    else
+        ask(x, rq, q, &wish);
 }
 
 /* ---- embeddings -------------------------------------------------------------------- */
@@ -97,7 +117,7 @@ void openai_serve_embeddings(struct http_exchange *x, const struct http_reader *
     if (!q)
         openai_refuse(x, 400, problem.message, problem.param, NULL);
     else if ((model = find_model(x, q)))
-        start_turn(x, q, model, whole_sink_new(x, &openai_passing_dialect, NULL));
+        start_turn(x, q, model, whole_sink_new(x, &openai_passing_dialect, NULL), NULL);
 }
 
 /* ---- models --------------------------------------------------------------------------- */

@@ -61,17 +61,22 @@ bool api_is_ready(void)
 
 /* ---- matching --------------------------------------------------------------------- */
 
-static size_t fixed_length(const struct route *r)
+/* What stands at "{id}" is in `id`; nothing where there is none. */
+static bool path_fits(const struct route *r, struct str path, struct str *id)
 {
-    return strcspn(r->path, "{");
-}
+    struct str head = { r->path, strcspn(r->path, "{") }, tail, rest;
 
-static bool path_fits(const struct route *r, struct str path)
-{
-    size_t     n = fixed_length(r);
-    struct str fixed = { r->path, n };
-
-    return r->path[n] ? path.n > n && str_starts(path, fixed) : str_eq(path, fixed);
+    *id = STR("");
+    if (head.n == strlen(r->path))
+        return str_eq(path, head);
+    if (path.n <= head.n || !str_starts(path, head))
+        return false;
+    tail = str_of(strchr(r->path, '}') + 1);
+    rest = str_from(path, head.n);
+    *id = rest;
+    if (tail.n)
+        id->n = str_find(rest, '/');
+    return id->n > 0 && str_eq(str_from(rest, id->n), tail);
 }
 
 static bool method_fits(const struct route *r, enum http_method m)
@@ -81,8 +86,10 @@ static bool method_fits(const struct route *r, enum http_method m)
 
 static const struct route *find_route(struct str path, enum http_method m)
 {
+    struct str id;
+
     for (size_t i = 0; i < ROUTES; i++)
-        if (method_fits(&routes[i], m) && path_fits(&routes[i], path))
+        if (method_fits(&routes[i], m) && path_fits(&routes[i], path, &id))
             return &routes[i];
     return NULL;
 }
@@ -90,12 +97,13 @@ static const struct route *find_route(struct str path, enum http_method m)
 /* "GET, HEAD, OPTIONS": what this path takes. False if it takes nothing. */
 static bool write_allow(struct str path, struct buf *out)
 {
-    bool any = false, all = str_eq(path, STR("*"));
-    bool seen[HTTP_METHOD_OPTIONS + 1] = { false };
+    bool       any = false, all = str_eq(path, STR("*"));
+    bool       seen[HTTP_METHOD_OPTIONS + 1] = { false };
+    struct str id;
 
     buf_lit(out, "allow: ");
     for (size_t i = 0; i < ROUTES; i++) {
-        if (seen[routes[i].method] || !(all || path_fits(&routes[i], path)))
+        if (seen[routes[i].method] || !(all || path_fits(&routes[i], path, &id)))
             continue;
         any = seen[routes[i].method] = true;
         buf_addf(out, "%s, ", http_method_name(routes[i].method));
@@ -109,7 +117,9 @@ static bool write_allow(struct str path, struct buf *out)
 bool api_path_id(const struct http_exchange *x, const struct http_reader *rq, struct arena *a,
                  struct str *id)
 {
-    return http_decode(str_from(rq->target.path, fixed_length(x->route)), a, id);
+    struct str raw;
+
+    return path_fits(x->route, rq->target.path, &raw) && http_decode(raw, a, id);
 }
 
 /* ---- before anybody serves it -------------------------------------------------------- */

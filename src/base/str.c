@@ -19,6 +19,13 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+size_t str_find(struct str s, char c)
+{
+    const char *at = s.n ? memchr(s.p, c, s.n) : NULL;
+
+    return at ? (size_t)(at - s.p) : s.n;
+}
+
 struct str str_trim(struct str s)
 {
     while (s.n && is_blank(s.p[0]))

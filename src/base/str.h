@@ -21,6 +21,7 @@ struct str {
 
 struct str str_of(const char *text);          /* terminated text; NULL is empty */
 struct str str_from(struct str s, size_t at); /* the rest behind `at`           */
+size_t     str_find(struct str s, char c);    /* where the first one is; s.n: none */
 struct str str_trim(struct str s);            /* without spaces and tabs around */
 
 bool str_eq(struct str a, struct str b);

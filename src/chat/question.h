@@ -36,6 +36,8 @@ struct question {
 
     struct str options; /* what else an OpenAI client asked for, as
                                                  JSON members: ,"name":value... */
+    struct str app_input;                     /* such members, for whoever asks not a model but
+                                                 an application; others never see them */
 };
 
 struct question *question_new(void);

@@ -207,11 +207,35 @@ static void write_images(const struct question *q, struct members *m)
     message_walk_end(&w);
 }
 
+static struct json_doc *read_own_input(const struct question *q)
+{
+    struct buf       text = BUF(SIZE_MAX / 2);
+    const char      *why;
+    struct json_doc *doc;
+
+    buf_lit(&text, "{");
+    buf_add(&text, str_from(q->app_input, q->app_input.n ? 1 : 0));
+    buf_lit(&text, "}");
+    doc = json_read(buf_str(&text), &why);
+    buf_release(&text);
+    return doc;
+}
+
+/* What the door knows of its client goes before what the client says. */
+static const struct json *app_input(const struct options *o, const struct json_doc *own,
+                                    const char *name)
+{
+    const struct json *v = json_get(json_root(own), name);
+
+    return v ? v : options_get(o, name);
+}
+
 static void write_app_input(const struct options *o, const struct question *q, struct members *m)
 {
-    bool           has_session = options_get(o, "session_id");
-    bool           asks = q->n_messages && q->messages[q->n_messages - 1].role == ROLE_USER;
-    struct members inner;
+    struct json_doc *own = read_own_input(q);
+    bool             has_session = app_input(o, own, "session_id");
+    bool             asks = q->n_messages && q->messages[q->n_messages - 1].role == ROLE_USER;
+    struct members   inner;
 
     members_add_name(m, "input");
     inner = members_open(m->out);
@@ -221,8 +245,9 @@ static void write_app_input(const struct options *o, const struct question *q, s
         write_history(q, asks ? q->n_messages - 1 : q->n_messages, &inner);
     write_images(q, &inner);
     for (size_t i = 0; i < sizeof app_inputs / sizeof *app_inputs; i++)
-        members_add(&inner, app_inputs[i], options_get(o, app_inputs[i]));
+        members_add(&inner, app_inputs[i], app_input(o, own, app_inputs[i]));
     members_close(&inner);
+    json_free(own);
 }
 
 static void write_app_parameters(const struct options *o, struct members *m)

@@ -26,8 +26,9 @@ struct turn_keeping {
     /* With so many messages of the chat, of which the question is the last, the question is
      * made anew before it is asked; 0: it stays as it is. */
     size_t remembers;
-    void (*compose)(struct question *q, const struct kept_message *messages, size_t n);
-    bool goes_on;                             /* with what the provider calls the chat */
+    void (*compose)(struct question *q, void *ctx, const struct kept_message *messages, size_t n);
+    void *ctx;                                /* lives as long as the question  */
+    bool  goes_on; /* with what the provider calls the chat */
 };
 
 /* What a turn begins with. The turn owns the question, keeps the catalog that is on

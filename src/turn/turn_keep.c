@@ -286,7 +286,7 @@ static enum step got_remember(struct turn *t, enum fault came)
     if (came)
         return STEP_GONE;
     if (m && m->keeping.remembers)
-        m->keeping.compose(t->question, m->messages.messages, m->messages.n);
+        m->keeping.compose(t->question, m->keeping.ctx, m->messages.messages, m->messages.n);
     return STEP_CHOOSE;
 }
 
