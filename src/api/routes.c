@@ -4,6 +4,7 @@
 #include "api/cors.h"
 #include "api/guard.h"
 #include "api/openai_dialect.h"
+#include "api/xcx_answer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -200,9 +201,11 @@ static void on_request(struct http_exchange *x, const struct http_reader *rq)
 static void write_refusal(const struct http_exchange *x, struct str path, int status,
                           const char *why, struct buf *body)
 {
-    (void)x;                                  /* one family of error bodies so far */
-    (void)path;
-    openai_write_error(body, status, why, NULL, status == 401 ? "invalid_api_key" : NULL);
+    (void)x;
+    if (str_starts(path, STR("/api/xcx/")))
+        xcx_write_refusal(body, status, why);
+    else
+        openai_write_error(body, status, why, NULL, status == 401 ? "invalid_api_key" : NULL);
 }
 
 static void on_end(const struct http_exchange *x, struct str path)

@@ -1,0 +1,24 @@
+/* xcx_answer.h - answers as the mini-program reads them.
+ *
+ *     {"code":0,"data":...}               a good one; without dialects.xcx.wrap_responses the data alone
+ *     {"code":403,"message":"..."}        a refusal; the code is the HTTP status
+ *
+ * dialects.xcx.ascii is kept to in all of them.
+ */
+#ifndef API_XCX_ANSWER_H
+#define API_XCX_ANSWER_H
+
+#include "net/http_server.h"
+
+void xcx_answer(struct http_exchange *x, struct str json);
+void xcx_refuse(struct http_exchange *x, int status, const char *message);
+
+/* For a 429 or 503: when asking again makes sense. The other one says: in a second. */
+void xcx_refuse_for(struct http_exchange *x, int status, const char *message, unsigned seconds);
+
+void xcx_write_refusal(struct buf *out, int status, const char *message);
+
+/* Valid JSON as it goes out: its text may yet have to become ASCII. At most three times as long. */
+void xcx_add_json(struct buf *out, struct str json);
+
+#endif
