@@ -22,6 +22,7 @@ struct whole_answer {
     size_t                        n_citations;
     struct usage                  usage;
     enum finish                   finish;
+    enum fault                    fault;      /* has_errors_in_band: how it failed */
 };
 
 struct turn_facts;

@@ -5,6 +5,7 @@
 #include "api/guard.h"
 #include "api/openai_dialect.h"
 #include "api/xcx_answer.h"
+#include "api/xcx_answer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -20,6 +21,20 @@ static const struct route routes[] = {
       false },
     { HTTP_METHOD_GET, "/v1/models", openai_serve_models, ROUTE_PLAIN, ROUTE_GUARDED, false },
     { HTTP_METHOD_GET, "/v1/models/{id}", openai_serve_model, ROUTE_PLAIN, ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/api/xcx/chat/history", xcx_serve_history, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_GET, "/api/xcx/chat/messages", xcx_serve_messages_of_context, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_POST, "/api/xcx/chat/stream", xcx_serve_stream, ROUTE_TAKES_JSON, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_GET, "/api/xcx/chat/{id}/messages", xcx_serve_messages, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_POST, "/api/xcx/chat/{id}/messages", xcx_serve_say, ROUTE_TAKES_JSON,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/api/xcx/chat/{id}/stream", xcx_serve_resume, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_POST, "/api/xcx/chat/{id}/stop", xcx_serve_stop, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
     { HTTP_METHOD_GET, "/livez", ops_serve_livez, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/readyz", ops_serve_readyz, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/metrics", ops_serve_metrics, ROUTE_PLAIN, ROUTE_OPEN, true },
@@ -218,6 +233,8 @@ static void on_end(const struct http_exchange *x, struct str path)
     metric_add_labelled(METRIC_REQUESTS, route ? route->path : "none", status);
     if (x->logged)
         return;
+    if (!path.n && route)
+        path = str_of(route->path);           /* it was answered later          */
     if (path.n > 200)
         path.n = 200;
     LOG(route && route->quiet ? LOG_DEBUG : LOG_INFO, L_MSG("request"), L_TEXT("request_id", x->id),

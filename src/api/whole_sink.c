@@ -14,9 +14,10 @@ struct whole_sink {
     const struct dialect *dialect;
     void                 *state;
     struct gathering      all;
+    bool                  begun;
 };
 
-static void answer(struct whole_sink *s, enum finish finish)
+static void answer(struct whole_sink *s, const struct event *last)
 {
     struct gathering       *g = &s->all;
     struct whole_tool_call *calls = arena_new(&g->arena, g->n_calls * sizeof *calls);
@@ -27,7 +28,8 @@ static void answer(struct whole_sink *s, enum finish finish)
                                   .citations = g->citations,
                                   .n_citations = g->n_citations,
                                   .usage = g->usage,
-                                  .finish = finish };
+                                  .finish = last->finish,
+                                  .fault = last->fault };
     struct buf              body = BUF(NO_LIMIT_OF_OURS);
 
     for (size_t i = 0; i < g->n_calls; i++)
@@ -37,13 +39,13 @@ static void answer(struct whole_sink *s, enum finish finish)
     http_answer(s->x,
                 &(struct http_answer){ 200, STR("application/json"), STR(""), buf_str(&body) });
     buf_release(&body);
-    s->x = NULL;
 }
 
 static void whole_begin(struct sink *k, const struct turn_facts *facts, int64_t first)
 {
     struct whole_sink *s = (struct whole_sink *)k;
 
+    s->begun = true;
     if (s->dialect->begin)
         s->dialect->begin(s->state, facts, first);
 }
@@ -55,11 +57,10 @@ static void whole_event(struct sink *k, const struct event *ev)
     gathering_add(&s->all, ev);
     if (!s->x || (ev->type != EVENT_FINISH && ev->type != EVENT_ERROR))
         return;
-    if (ev->type == EVENT_FINISH) {
-        answer(s, ev->finish);
-        return;
-    }
-    fault_answer(s->x, s->dialect, ev);
+    if (ev->type == EVENT_FINISH || (s->begun && s->dialect->has_errors_in_band))
+        answer(s, ev);
+    else
+        fault_answer(s->x, s->dialect, ev);
     s->x = NULL;
 }
 

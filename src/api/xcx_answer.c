@@ -56,16 +56,25 @@ void xcx_add_json(struct buf *out, struct str json)
 
 /* ---- answers ------------------------------------------------------------------------- */
 
+void xcx_open(struct buf *out)
+{
+    if (api_settings()->xcx.wrap_responses)
+        buf_lit(out, "{\"code\":0,\"data\":");
+}
+
+void xcx_close(struct buf *out)
+{
+    if (api_settings()->xcx.wrap_responses)
+        buf_lit(out, "}");
+}
+
 void xcx_answer(struct http_exchange *x, struct str json)
 {
-    bool       wraps = api_settings()->xcx.wrap_responses != 0;
     struct buf body = BUF(3 * json.n + 32);
 
-    if (wraps)
-        buf_lit(&body, "{\"code\":0,\"data\":");
+    xcx_open(&body);
     xcx_add_json(&body, json);
-    if (wraps)
-        buf_lit(&body, "}");
+    xcx_close(&body);
     api_answer_json(x, 200, buf_str(&body));
     buf_release(&body);
 }

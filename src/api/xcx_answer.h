@@ -18,6 +18,10 @@ void xcx_refuse_for(struct http_exchange *x, int status, const char *message, un
 
 void xcx_write_refusal(struct buf *out, int status, const char *message);
 
+/* What stands around the data of a good answer that is written straight into its body. */
+void xcx_open(struct buf *out);
+void xcx_close(struct buf *out);
+
 /* Valid JSON as it goes out: its text may yet have to become ASCII. At most three times as long. */
 void xcx_add_json(struct buf *out, struct str json);
 

@@ -92,3 +92,15 @@ void clock_log_time(char out[25])
     memcpy(out, second, 19);
     snprintf(out + 19, 6, ".%03uZ", (unsigned)(ms % 1000));
 }
+
+void clock_iso(int64_t micros, char out[CLOCK_ISO_SIZE])
+{
+    int64_t   second = micros / 1000000 - (micros % 1000000 < 0);
+    time_t    t = (time_t)second;
+    struct tm tm;
+
+    gmtime_r(&t, &tm);
+    snprintf(out, CLOCK_ISO_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%06d+00:00",
+             (tm.tm_year + 1900) % 10000, (tm.tm_mon + 1) % 100, tm.tm_mday % 100, tm.tm_hour % 100,
+             tm.tm_min % 100, tm.tm_sec % 100, (int)(micros - second * 1000000) % 1000000);
+}

@@ -16,7 +16,11 @@
 uint64_t clock_now(void);                     /* nanoseconds, cached            */
 uint64_t clock_exact(void);                   /* nanoseconds, fresh             */
 void     clock_update(void);                  /* called by the loop             */
-int64_t  clock_wall_ms(void);                 /* since 1970                     */
+/* "2026-03-20T10:00:00.123456+00:00", of microseconds since 1970. */
+enum { CLOCK_ISO_SIZE = 40 };
+void clock_iso(int64_t micros, char out[CLOCK_ISO_SIZE]);
+
+int64_t clock_wall_ms(void); /* since 1970                     */
 
 void clock_http_date(char out[30]);           /* "Sat, 21 Nov 2026 09:20:00 GMT" */
 void clock_http_date_of(int64_t seconds, char out[30]);     /* since 1970      */

@@ -230,6 +230,33 @@ bool http_decode(struct str s, struct arena *a, struct str *out)
     return utf8_is_valid(*out);
 }
 
+static struct str with_spaces(struct str s, struct arena *a)
+{
+    char *to = arena_new(a, s.n + 1);
+
+    for (size_t i = 0; i < s.n; i++)
+        to[i] = s.p[i] == '+' ? ' ' : s.p[i];
+    return (struct str){ to, s.n };
+}
+
+enum http_query http_query_get(struct str query, struct str name, struct arena *a,
+                               struct str *value)
+{
+    struct str pair, found;
+
+    while (str_next(&query, '&', &pair)) {
+        size_t n = str_find(pair, '=');
+
+        if (!http_decode(with_spaces((struct str){ pair.p, n }, a), a, &found))
+            return HTTP_QUERY_BROKEN;
+        if (!str_eq(found, name))
+            continue;
+        pair = str_from(pair, n < pair.n ? n + 1 : n);
+        return http_decode(with_spaces(pair, a), a, value) ? HTTP_QUERY_FOUND : HTTP_QUERY_BROKEN;
+    }
+    return HTTP_QUERY_ABSENT;
+}
+
 static void encode(struct str s, char space, struct buf *out)
 {
     static const char digits[] = "0123456789ABCDEF";

@@ -37,6 +37,11 @@ bool http_read_url(struct str url, struct http_url *out);
 /* Percent-decodes into the arena. False for bad escapes, NUL and broken UTF-8. */
 bool http_decode(struct str s, struct arena *a, struct str *out);
 
+/* The first value of that name in a query, decoded; in a query a "+" is a space. */
+enum http_query { HTTP_QUERY_ABSENT, HTTP_QUERY_FOUND, HTTP_QUERY_BROKEN };
+enum http_query http_query_get(struct str query, struct str name, struct arena *a,
+                               struct str *value);
+
 /* Percent-encodes all but letters, digits and "-._~"; in a query a space becomes "+". */
 void http_encode(struct str s, struct buf *out);
 void http_encode_query(struct str s, struct buf *out);

@@ -1,0 +1,340 @@
+/* xcx_chat.c - the mini-program asks, comes back to an answer, and stops one.
+ *
+ *     body ---> whose conversation ---> its turn (turn/turn.h), as a stream or at once
+ */
+#include "api/api.h"
+#include "api/guard.h"
+#include "api/once.h"
+#include "api/sse_sink.h"
+#include "api/whole_sink.h"
+#include "api/xcx_dialect.h"
+#include "api/xcx_prompt.h"
+#include "api/xcx_visit.h"
+#include "base/utf8.h"
+#include "turn/keeper.h"
+#include "turn/reading.h"
+#include "turn/turn.h"
+#include "wire/http_text.h"
+
+#include <stdio.h>
+
+enum { TITLE_CHARACTERS = 20 };
+
+/* ---- asking -------------------------------------------------------------------------------- */
+
+struct asking {
+    struct xcx_visit   *visit;
+    struct question    *question; /* everything below lives as long */
+    struct turn_keeping keeping;
+    struct xcx_page     page;
+    struct str          filters; /* the page's, as JSON            */
+    bool                streams;
+};
+
+static struct str first_characters(struct str s, size_t n)
+{
+    struct str rest = s;
+
+    while (n-- && rest.n)
+        rest = str_from(rest, utf8_length(rest));
+    return (struct str){ s.p, s.n - rest.n };
+}
+
+static const struct model *find_model(struct xcx_visit *v)
+{
+    struct str          name = api_settings()->xcx.model;
+    const struct model *m = name.n ? offer_find(name) : offer_count() ? offer_at(0) : NULL;
+
+    if (!m)
+        xcx_visit_refuse(v, 503, xcx_sorry);
+    else if (!guard_may_use(v->x, offer_name(m))) {
+        xcx_visit_refuse(v, 403, "无权使用该模型");
+        m = NULL;
+    }
+    return m;
+}
+
+/* Who asks, for applications that want to know; and what they call the conversation. */
+static void write_app_input(struct asking *a, const struct kept_chat *chat)
+{
+    const struct asker *asker = guard_asker(a->visit->x);
+    struct buf          out = BUF(64 << 10);
+    char                id[24];
+
+    snprintf(id, sizeof id, "%lld", (long long)asker->account);
+    buf_lit(&out, ",\"biz_params\":{\"User_ID\":");
+    json_add_str(&out, asker->account ? str_of(id) : a->visit->whose.owner);
+    buf_lit(&out, ",\"Role\":");
+    json_add_str(&out, asker->role.n ? asker->role : STR("coach"));
+    buf_lit(&out, ",\"Nickname\":");
+    json_add_str(&out, asker->nickname);
+    buf_lit(&out, "}");
+    if (chat->provider_session.n) {
+        buf_lit(&out, ",\"session_id\":");
+        json_add_str(&out, chat->provider_session);
+    }
+    a->question->app_input = arena_str(&a->question->arena, buf_str(&out));
+    buf_release(&out);
+}
+
+static struct sink *make_sink(const struct asking *a)
+{
+    const struct settings *s = api_settings();
+    struct xcx_state      *state =
+        xcx_state_new(a->streams ? STR("") : a->keeping.content, s->xcx.ascii != 0);
+
+    if (a->streams)
+        return sse_sink_new(a->visit->x, &xcx_dialect, state, &s->stream);
+    return whole_sink_new(a->visit->x, &xcx_dialect, state);
+}
+
+static void start_turn(struct asking *a, const struct model *model)
+{
+    struct xcx_visit   *v = a->visit;
+    const struct route *route = v->x->route;
+    struct sink        *sink = make_sink(a);
+    struct turn_order   order = { .question = a->question,
+                                  .model = model,
+                                  .sink = sink,
+                                  .asker = guard_asker(v->x),
+                                  .route = route->path,
+                                  .request_id = str_of(v->x->id),
+                                  .client = str_of(v->x->client),
+                                  .keeping = &a->keeping,
+                                  .on_leave = (enum leaving)api_settings()->xcx.on_leave };
+
+    v->x->logged = true;                      /* the turn has a line of its own */
+    v->release = NULL;                        /* the question is the turn's     */
+    turn_start(&order);
+    xcx_visit_end(v);
+}
+
+static void on_chat(struct verb *verb)
+{
+    struct xcx_visit   *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
+    struct asking      *a = v->ctx;
+    const struct model *model;
+
+    if (verb->end != STORE_OK) {
+        xcx_visit_fail(v, verb->end);
+        return;
+    }
+    model = find_model(v);
+    if (!model)
+        return;
+    write_app_input(a, &v->chats.chats[0]);
+    start_turn(a, model);
+}
+
+static void release_asking(struct xcx_visit *v)
+{
+    struct asking *a = v->ctx;
+
+    question_free(a->question);
+}
+
+/* The text is the question's, as what follows outlives the visit. */
+static struct asking *begin_asking(struct xcx_visit *v, struct str content, bool streams)
+{
+    struct question *q = question_new();
+    struct asking   *a = arena_new(&q->arena, sizeof *a);
+
+    q->messages = arena_new(&q->arena, sizeof *q->messages);
+    q->n_messages = 1;
+    q->messages[0] = (struct message){ .role = ROLE_USER, .text = arena_str(&q->arena, content) };
+    a->visit = v;
+    a->question = q;
+    a->streams = streams;
+    a->keeping = (struct turn_keeping){
+        .whose = v->whose,
+        .keeps_chat = true,
+        .chat = v->chat,
+        .content = q->messages[0].text,
+        .title = first_characters(q->messages[0].text, TITLE_CHARACTERS),
+        .counts_characters = true,
+        .apology = streams ? STR("") : str_of(xcx_sorry),
+        .remembers = XCX_REMEMBERS,
+        .compose = xcx_compose,
+        .ctx = &a->page,
+        .goes_on = true,
+    };
+    v->ctx = a;
+    v->release = release_asking;
+    return a;
+}
+
+static void ask(struct xcx_visit *v, const struct http_reader *rq, bool streams)
+{
+    struct str     content;
+    struct asking *a;
+    const char    *why;
+
+    if (!xcx_visit_takes_content(v, &content))
+        return;
+    a = begin_asking(v, content, streams);
+    if (!once_read(v->x, rq, &a->question->arena, &a->keeping, &why)) {
+        xcx_visit_refuse(v, 422, why);
+        return;
+    }
+    v->chats.verb.done = on_chat;
+    chat_find(api_store(), &v->chats, &v->whose, v->chat);
+}
+
+void xcx_serve_say(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct xcx_visit *v = xcx_visit_new(x);
+
+    if (v && xcx_visit_takes_chat(v, rq) && xcx_visit_takes_body(v, rq))
+        ask(v, rq, false);
+}
+
+void xcx_serve_stream(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct xcx_visit *v = xcx_visit_new(x);
+
+    if (v && xcx_visit_takes_body(v, rq) && xcx_visit_takes_chat_in_body(v))
+        ask(v, rq, true);
+}
+
+/* ---- coming back --------------------------------------------------------------------------- */
+
+/* "<answer>.<event>", which is what the last event that was heard had as its id. */
+static bool read_last_id(struct str s, int64_t *answer, int64_t *event)
+{
+    size_t   dot = str_find(s, '.');
+    uint64_t a, e;
+
+    if (!str_to_u64((struct str){ s.p, dot }, &a) ||
+        !str_to_u64(str_from(s, dot + (dot < s.n)), &e) || a > INT64_MAX || e >= INT64_MAX)
+        return false;
+    *answer = (int64_t)a;
+    *event = (int64_t)e;
+    return true;
+}
+
+static void read_on(struct xcx_visit *v, struct str turn)
+{
+    const struct settings *s = api_settings();
+    struct sink           *sink =
+        sse_sink_new(v->x, &xcx_dialect, xcx_state_new(STR(""), s->xcx.ascii != 0), &s->stream);
+
+    reading_start(sink, &v->whose, turn, v->from);
+    xcx_visit_end(v);
+}
+
+static void answer_nothing(struct xcx_visit *v)
+{
+    http_answer(v->x, &(struct http_answer){ .status = 204 });
+    xcx_visit_end(v);
+}
+
+static void on_last_turn(struct verb *verb)
+{
+    struct xcx_visit       *v = LIST_OWNER(verb, struct xcx_visit, turn.verb);
+    const struct kept_turn *t = &v->turn.turn;
+    bool                    is_there =
+        verb->end == STORE_OK && (t->state == KEPT_STREAMING || (v->answer && t->has_journal));
+
+    if (verb->end != STORE_OK && verb->end != STORE_NOT_FOUND)
+        xcx_visit_fail(v, verb->end);
+    else if (is_there)
+        read_on(v, t->id);
+    else
+        answer_nothing(v);
+}
+
+static void on_chat_to_read(struct verb *verb)
+{
+    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
+
+    if (verb->end != STORE_OK) {
+        xcx_visit_fail(v, verb->end);
+        return;
+    }
+    v->turn.verb.done = on_last_turn;
+    turn_of_chat(api_store(), &v->turn, &v->whose, v->chat, v->answer);
+}
+
+/* Where the header cannot be set a query parameter does. */
+static bool takes_last_id(struct xcx_visit *v, const struct http_reader *rq)
+{
+    struct str last = http_reader_header(rq, STR("last-event-id"));
+
+    if (!last.n &&
+        http_query_get(rq->target.query, STR("lastEventId"), &v->arena, &last) == HTTP_QUERY_ABSENT)
+        return true;
+    if (!last.n)
+        return true;
+    if (read_last_id(last, &v->answer, &v->from)) {
+        v->from++;
+        return true;
+    }
+    xcx_visit_refuse(v, 422, "Last-Event-ID 无效");
+    return false;
+}
+
+void xcx_serve_resume(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct xcx_visit *v = xcx_visit_new(x);
+
+    if (!v || !xcx_visit_takes_chat(v, rq) || !takes_last_id(v, rq))
+        return;
+    v->chats.verb.done = on_chat_to_read;
+    chat_find(api_store(), &v->chats, &v->whose, v->chat);
+}
+
+/* ---- stopping --------------------------------------------------------------------------------- */
+
+static void tell_stopped(struct xcx_visit *v, bool is_stopped)
+{
+    xcx_visit_answer(v, is_stopped ? STR("{\"stopped\":true}") : STR("{\"stopped\":false}"));
+}
+
+static void on_stopped(struct verb *verb)
+{
+    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, turn.verb);
+
+    if (verb->end != STORE_OK && verb->end != STORE_NOT_FOUND)
+        xcx_visit_fail(v, verb->end);
+    else
+        tell_stopped(v, verb->end == STORE_OK && v->turn.turn.state == KEPT_STREAMING);
+}
+
+static void on_turn_to_stop(struct verb *verb)
+{
+    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, turn.verb);
+    struct str        id = arena_str(&v->arena, v->turn.turn.id);
+
+    if (verb->end != STORE_OK || v->turn.turn.state != KEPT_STREAMING) {
+        on_stopped(verb);
+        return;
+    }
+    v->turn.verb.done = on_stopped;
+    turn_stop(api_store(), &v->turn, &v->whose, id);
+}
+
+static void on_chat_to_stop(struct verb *verb)
+{
+    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
+    struct kept      *here = keeper_find_chat(&v->whose, v->chat.id);
+
+    if (verb->end != STORE_OK) {
+        xcx_visit_fail(v, verb->end);
+    } else if (here) {
+        turn_interrupt(here->turn, FAULT_STOPPED);
+        tell_stopped(v, true);
+    } else {
+        v->turn.verb.done = on_turn_to_stop;
+        turn_of_chat(api_store(), &v->turn, &v->whose, v->chat, 0);
+    }
+}
+
+void xcx_serve_stop(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct xcx_visit *v = xcx_visit_new(x);
+
+    if (!v || !xcx_visit_takes_chat(v, rq))
+        return;
+    v->chats.verb.done = on_chat_to_stop;
+    chat_find(api_store(), &v->chats, &v->whose, v->chat);
+}

@@ -1,0 +1,229 @@
+/* xcx_pages.c - the mini-program's lists: conversations, and what was said in one. */
+#include "api/api.h"
+#include "api/xcx_visit.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/utf8.h"
+#include "wire/http_text.h"
+
+enum {
+    HISTORY_PAGE = 20,
+    MESSAGES_PAGE = 50,
+    LAST_MESSAGE_CHARACTERS = 100,
+    CONTEXT_TYPE_MAX = 20,                    /* characters                     */
+    CONTEXT_ID_MAX = 50,
+    UID_LENGTH = 24,
+    LIST_LIMIT = 1 << 30,
+};
+
+/* ---- pieces ------------------------------------------------------------------------------- */
+
+static void add_time(int64_t micros, struct buf *out)
+{
+    char text[CLOCK_ISO_SIZE];
+
+    clock_iso(micros, text);
+    json_add_str(out, str_of(text));
+}
+
+static struct str first_characters(struct str s, size_t n)
+{
+    struct str rest = s;
+
+    while (n-- && rest.n)
+        rest = str_from(rest, utf8_length(rest));
+    return (struct str){ s.p, s.n - rest.n };
+}
+
+static void add_paging(const struct xcx_visit *v, int64_t total, struct buf *out)
+{
+    buf_addf(out, "],\"total\":%lld,\"page\":%lld,\"pageSize\":%lld}", (long long)total,
+             (long long)v->page, (long long)v->page_size);
+}
+
+static int64_t offset_of(const struct xcx_visit *v)
+{
+    return (v->page - 1) * v->page_size;
+}
+
+/* ---- conversations ------------------------------------------------------------------------- */
+
+static void add_chat(const struct kept_chat *c, struct buf *out)
+{
+    buf_addf(out, "{\"id\":%lld,\"title\":", (long long)c->id);
+    json_add_str(out, c->title.n ? c->title : STR("新对话"));
+    buf_lit(out, ",\"customerName\":null,\"lastMessage\":");
+    if (c->last_message_at)
+        json_add_str(out, first_characters(c->last_message, LAST_MESSAGE_CHARACTERS));
+    else
+        buf_lit(out, "null");
+    buf_lit(out, ",\"timestamp\":");
+    add_time(c->last_message_at ? c->last_message_at : c->created_at, out);
+    buf_lit(out, ",\"unreadCount\":0}");
+}
+
+static void on_chats(struct verb *verb)
+{
+    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
+    struct buf        out = BUF(LIST_LIMIT);
+
+    if (verb->end != STORE_OK) {
+        xcx_visit_fail(v, verb->end);
+        return;
+    }
+    buf_lit(&out, "{\"items\":[");
+    for (size_t i = 0; i < v->chats.n; i++) {
+        if (i)
+            buf_lit(&out, ",");
+        add_chat(&v->chats.chats[i], &out);
+    }
+    add_paging(v, v->chats.total, &out);
+    xcx_visit_answer(v, buf_str(&out));
+    buf_release(&out);
+}
+
+void xcx_serve_history(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct xcx_visit *v = xcx_visit_new(x);
+
+    if (!v || !xcx_visit_takes_pages(v, rq, HISTORY_PAGE))
+        return;
+    v->chats.verb.done = on_chats;
+    chat_page(api_store(), &v->chats, &v->whose, CHATS_BY_MESSAGE, offset_of(v), v->page_size);
+}
+
+/* ---- messages ------------------------------------------------------------------------------- */
+
+static void add_card(struct str more, struct buf *out)
+{
+    const char        *why;
+    struct json_doc   *doc = more.n ? json_read(more, &why) : NULL;
+    const struct json *card = doc ? json_get(json_root(doc), "card") : NULL;
+
+    if (json_type(card) == JSON_OBJECT)
+        json_add_value(out, card);
+    else
+        buf_lit(out, "null");
+    json_free(doc);
+}
+
+static void add_message(const struct kept_message *m, struct buf *out)
+{
+    buf_addf(out, "{\"id\":%lld,\"role\":\"%s\",\"content\":", (long long)m->id,
+             kept_role_name(m->role));
+    json_add_str(out, m->content);
+    buf_lit(out, ",\"createdAt\":");
+    add_time(m->created_at, out);
+    buf_lit(out, ",\"referenceCard\":");
+    add_card(m->more, out);
+    buf_addf(out, ",\"status\":\"%s\"}", kept_state_name(m->state));
+}
+
+static void on_messages(struct verb *verb)
+{
+    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, messages.verb);
+    struct buf        out = BUF(LIST_LIMIT);
+
+    if (verb->end != STORE_OK) {
+        xcx_visit_fail(v, verb->end);
+        return;
+    }
+    buf_addf(&out, "{\"chatId\":%lld,\"items\":[", (long long)v->chat.id);
+    for (size_t i = 0; i < v->messages.n; i++) {
+        if (i)
+            buf_lit(&out, ",");
+        add_message(&v->messages.messages[i], &out);
+    }
+    add_paging(v, v->messages.total, &out);
+    xcx_visit_answer(v, buf_str(&out));
+    buf_release(&out);
+}
+
+static void find_messages(struct xcx_visit *v)
+{
+    v->messages.verb.done = on_messages;
+    message_page(api_store(), &v->messages, &v->whose, v->chat, ROLES_SPOKEN, offset_of(v),
+                 v->page_size);
+}
+
+void xcx_serve_messages(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct xcx_visit *v = xcx_visit_new(x);
+
+    if (v && xcx_visit_takes_chat(v, rq) && xcx_visit_takes_pages(v, rq, MESSAGES_PAGE))
+        find_messages(v);
+}
+
+/* ---- the conversation about something --------------------------------------------------------- */
+
+static int64_t seconds(uint64_t ns)
+{
+    return (int64_t)(ns / CLOCK_S);
+}
+
+/* A task has a life of its own. Whoever opens a talk about nothing in particular wants a new
+ * one, but not one more for each time that he only looks. */
+static struct chat_reuse reuse_of(struct str type)
+{
+    const struct xcx_settings *s = &api_settings()->xcx;
+
+    if (str_eq(type, STR("task")))
+        return (struct chat_reuse){ .window = -1 };
+    if (str_eq(type, STR("customer")))
+        return (struct chat_reuse){ .window = seconds(s->reuse_customer) };
+    if (str_eq(type, STR("coach")))
+        return (struct chat_reuse){ .window = seconds(s->reuse_coach) };
+    return (struct chat_reuse){ .window = seconds(s->reuse_general), .untouched = true };
+}
+
+static void on_taken_up(struct verb *verb)
+{
+    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
+
+    if (verb->end != STORE_OK) {
+        xcx_visit_fail(v, verb->end);
+        return;
+    }
+    v->chat.id = v->chats.chats[0].id;
+    find_messages(v);
+}
+
+static void take_up(struct xcx_visit *v, struct str type, struct str id)
+{
+    struct chat_reuse rule = reuse_of(id.n ? type : STR("general"));
+    char              uid[UID_LENGTH + 1];
+
+    id_fill(uid, UID_LENGTH);
+    v->chats.verb.done = on_taken_up;
+    chat_take_up(api_store(), &v->chats, &v->whose,
+                 &(struct new_chat){ .uid = str_of(uid),
+                                     .mode = STR("app1_chat"),
+                                     .context_type = type.n ? type : STR("general"),
+                                     .context_id = id },
+                 &rule);
+}
+
+static bool takes_context(struct xcx_visit *v, const struct http_reader *rq, const char *name,
+                          size_t most, struct str *value)
+{
+    if (http_query_get(rq->target.query, str_of(name), &v->arena, value) != HTTP_QUERY_FOUND) {
+        xcx_visit_refuse(v, 422, "contextType 和 contextId 都是必填参数");
+        return false;
+    }
+    if (utf8_count(*value) > most) {
+        xcx_visit_refuse(v, 422, "contextType 最多 20 个字符，contextId 最多 50 个字符");
+        return false;
+    }
+    return true;
+}
+
+void xcx_serve_messages_of_context(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct xcx_visit *v = xcx_visit_new(x);
+    struct str        type, id;
+
+    if (v && takes_context(v, rq, "contextType", CONTEXT_TYPE_MAX, &type) &&
+        takes_context(v, rq, "contextId", CONTEXT_ID_MAX, &id) &&
+        xcx_visit_takes_pages(v, rq, MESSAGES_PAGE))
+        take_up(v, type, id);
+}
