@@ -112,6 +112,12 @@ void bill_drop(struct bill *b)
     verb_drop(&b->call.verb);
 }
 
+void bill_hand_back(struct bill *b, bool was_reserved)
+{
+    b->was_refused = true;
+    b->is_open = b->is_open && was_reserved && b->asker.is_limited;
+}
+
 /* ---- settle ---------------------------------------------------------------------------- */
 
 void bill_settle(struct bill *b, const struct tally *tally, bool is_failure)

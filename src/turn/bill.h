@@ -34,6 +34,9 @@ void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uin
                   void (*told)(struct bill *b, enum fault fault));
 void bill_drop(struct bill *b);               /* told() does not come any more  */
 
+/* Somebody else is paid for it: what may have been reserved is given back, and is no usage. */
+void bill_hand_back(struct bill *b, bool was_reserved);
+
 /* Once, at the end of every turn. */
 void bill_settle(struct bill *b, const struct tally *tally, bool is_failure);
 

@@ -114,7 +114,7 @@ static enum step hand_over(struct turn *t)
 {
     struct memory *m = t->memory;
 
-    t->bill.was_refused = true;               /* the other one is paid          */
+    bill_hand_back(&t->bill, t->step != STEP_RECALL);
     reading_take_over(t->tale, &m->keeping.whose, m->call.turn.id);
     t->tale = NULL;
     return STEP_GONE;

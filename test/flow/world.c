@@ -291,6 +291,10 @@ static void check_budget(void)
 
 /* ---- a world ------------------------------------------------------------------------- */
 
+static bool         keeps;
+struct turn_keeping keeping;
+enum leaving        on_leave;
+
 struct fake_provider one, two, three;
 struct catalog      *catalog;
 struct model         model;
@@ -339,7 +343,14 @@ static void make_catalog(void)
                                        .max_wait = PATIENCE_MS * CLOCK_MS,
                                        .max_time = LIMIT_MS * CLOCK_MS,
                                        .max_answer_bytes = 1000,
-                                       .answer_tokens = 100 };
+                                       .answer_tokens = 100,
+                                       .drain_time = 30 * CLOCK_MS,
+                                       .drain_tokens = 5,
+                                       .journal_every = 20 * CLOCK_MS,
+                                       .journal_bytes = 100,
+                                       .journal_keep = 1000 * CLOCK_MS,
+                                       .lease = 90 * CLOCK_MS,
+                                       .save_wait = 1000 * CLOCK_MS };
     catalog = mem_new(sizeof *catalog);
     catalog->settings = s;
     catalog->owners = 1;
@@ -359,6 +370,19 @@ void world_begin(const char *first, const char *second)
     make_budget();
     tape = (struct tape){ .n = 0 };
     memset(holders, 0, sizeof holders);
+    keeps = false;
+    on_leave = LEAVING_CANCELS;
+    fake_begin();
+}
+
+void world_keeps(void)
+{
+    keeps = true;
+    keeping = (struct turn_keeping){ .whose = { 1, STR("xcx"), STR("anna") },
+                                     .keeps_chat = true,
+                                     .chat = { .id = 7 },
+                                     .content = STR("question") };
+    keeper_use((struct store *)&fake, &catalog->settings->turns);
 }
 
 void world_third(const char *script)
@@ -377,21 +401,30 @@ struct turn *ask_on(struct tape *t)
     return ask_for(t, question_new());
 }
 
-struct turn *ask_for(struct tape *t, struct question *q)
+struct sink *new_reader(struct tape *t)
 {
     struct tape_sink *k = mem_new(sizeof *k);
 
     k->sink.ops = &tape_ops;
     k->tape = t;
     t->sink = k;
+    return &k->sink;
+}
+
+struct turn *ask_for(struct tape *t, struct question *q)
+{
+    struct sink *k = new_reader(t);
+
     budget.turns++;
     return turn_start(&(struct turn_order){ .question = q,
                                             .model = &model,
-                                            .sink = &k->sink,
+                                            .sink = k,
                                             .asker = &budget.asker,
                                             .route = "/test",
                                             .request_id = STR("id"),
-                                            .client = STR("c") });
+                                            .client = STR("c"),
+                                            .keeping = keeps ? &keeping : NULL,
+                                            .on_leave = on_leave });
 }
 
 void ask_another(void)

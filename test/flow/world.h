@@ -21,6 +21,9 @@
 #include "provider/catalog.h"
 #include "turn/admit.h"
 #include "turn/bill.h"
+#include "flow/fake_store.h"
+#include "turn/keeper.h"
+#include "turn/reading.h"
 #include "turn/turn.h"
 
 enum { PASSES = 40, PATIENCE_MS = 300, LIMIT_MS = 500 };
@@ -119,8 +122,15 @@ extern uint64_t             now_ms;
 void world_begin(const char *first, const char *second);
 void world_third(const char *script);
 void world_without_database(void);
-void settle(void);
 
+/* From now on everything is kept that is asked (flow/fake_store.h), in a chat, and nothing
+ * happens to an answer that its last reader leaves but what `on_leave` says. */
+extern struct turn_keeping keeping;
+extern enum leaving        on_leave;
+void                       world_keeps(void);
+void                       settle(void);
+
+struct sink *new_reader(struct tape *t);
 struct turn *ask(void);
 struct turn *ask_on(struct tape *t);
 struct turn *ask_for(struct tape *t, struct question *q);
