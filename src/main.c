@@ -21,7 +21,6 @@
 #include "turn/admit.h"
 #include "turn/bill.h"
 #include "turn/keeper.h"
-#include "turn/reading.h"
 #include "turn/turn.h"
 #include "wire/jwt_key.h"
 
@@ -165,7 +164,8 @@ static void reload(int signal)
 
 /* ---- the end -------------------------------------------------------------------------- */
 
-/* Running answers get their last word; a moment later the rest is cut. */
+/* Running answers get their last word; a moment later the rest is cut. That is also what
+ * becomes of readers of an answer that is made elsewhere: they come back to another instance. */
 static void end_now(void)
 {
     service.ending = true;
@@ -173,7 +173,6 @@ static void end_now(void)
     if (turns_alive())
         LOG(LOG_WARN, L_MSG("ending running turns"), L_INT("turns", turns_alive()));
     turns_interrupt_all(FAULT_SHUTDOWN);
-    readings_end_all();
 }
 
 /* Answers have ended before what they used is counted. */

@@ -5,7 +5,6 @@
 #include "api/guard.h"
 #include "api/openai_dialect.h"
 #include "api/xcx_answer.h"
-#include "api/xcx_answer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"

@@ -120,6 +120,9 @@ static const struct conf_field turn_rows[] = {
           "What an answer may use, for the limits, when its question sets no limit."),
     BYTES("max_answer_bytes", turn_settings, max_answer_bytes, "16MiB", 1 * KIB, 32 * MIB,
           "The text of one answer; a longer one is ended with an error."),
+    COUNT("trace_every", turn_settings, trace_every, "0", 0, 1000000,
+          "Writes a line when an answer begins, when somebody is asked for it, and after each so "
+          "many of its events; 0: never."),
     TIME("drain_time", turn_settings, drain_time, "30s", 0, 3600,
          "on_leave: drain: how long an answer goes on that nobody reads any more..."),
     COUNT("drain_tokens", turn_settings, drain_tokens, "2000", 0, 10000000,
@@ -130,6 +133,9 @@ static const struct conf_field turn_rows[] = {
           "...nor behind it by more than this."),
     TIME("journal_keep", turn_settings, journal_keep, "10m", 0, 86400,
          "How long an answer that has ended can be read again event by event."),
+    TIME(
+        "key_keep", turn_settings, key_keep, "24h", 0, 31536000,
+        "How long an Idempotency-Key is remembered, with its answer, where no conversation keeps it."),
     TIME("lease", turn_settings, lease, "10s", 1000, 600,
          "A process that has said nothing of its turns for this long is taken for dead."),
     TIME(

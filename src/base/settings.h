@@ -23,10 +23,11 @@ struct turn_settings {
     uint64_t max_wait, max_pause, max_time;   /* ns                             */
     uint64_t max_answer_bytes;
     uint64_t answer_tokens;
+    uint64_t trace_every;                     /* events; 0: no traces           */
     uint64_t drain_time, drain_tokens;        /* ns                             */
     uint64_t journal_every;                   /* ns                             */
     uint64_t journal_bytes;
-    uint64_t journal_keep, lease, save_wait;  /* ns                             */
+    uint64_t journal_keep, key_keep, lease, save_wait;        /* ns                  */
 };
 
 /* What becomes of an answer when its last reader has left. */

@@ -4,7 +4,7 @@
 #include "chat/event_bytes.h"
 #include "chat/gathering.h"
 
-enum statement { EXTEND, ADD, NOTIFY_ALL, CLEAR, TAKE, STATEMENTS };
+enum statement { EXTEND, ADD, NOTIFY_ALL, CLEAR, FORGET, TAKE, STATEMENTS };
 
 enum { LAST_WORD_LIMIT = 1024, CALLS_LIMIT = 128 << 20 };
 
@@ -30,13 +30,19 @@ const struct pg_statement running_statements[] = {
                      "(SELECT DISTINCT id FROM unnest($1::text[]) AS n (id)) AS names" },
     [CLEAR] = { "journals_clear",
                 "WITH old AS (SELECT tenant, id FROM runnel.turn WHERE has_journal AND "
-                "ended_at < now() - $1::bigint * interval '1 millisecond' "
+                "chat IS NOT NULL AND ended_at < now() - $1::bigint * interval '1 millisecond' "
                 "ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED), "
                 "cleared AS (UPDATE runnel.turn t SET has_journal = false FROM old "
                 "WHERE t.tenant = old.tenant AND t.id = old.id RETURNING t.tenant, t.id), "
                 "gone AS (DELETE FROM runnel.journal j USING cleared "
                 "WHERE j.tenant = cleared.tenant AND j.turn = cleared.id) "
                 "SELECT count(*) FROM cleared" },
+    [FORGET] = { "turns_forget",
+                 "WITH old AS (SELECT tenant, id FROM runnel.turn WHERE chat IS NULL AND "
+                 "ended_at < now() - $1::bigint * interval '1 millisecond' "
+                 "ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED) "
+                 "DELETE FROM runnel.turn t USING old WHERE t.tenant = old.tenant "
+                 "AND t.id = old.id" },
     [TAKE] = { "turns_take",
                "WITH old AS (SELECT tenant, id FROM runnel.turn WHERE state = 'streaming' AND "
                "lease_until < now() ORDER BY lease_until LIMIT $3 FOR UPDATE SKIP LOCKED), "
@@ -155,18 +161,24 @@ void journal_add(struct store *s, struct running_call *c, struct str holder,
 
 static void clear_rows(struct verb *v, size_t step, const struct pg_rows *rows)
 {
-    (void)step;
-    call_of(v)->n = (size_t)pg_get_int(rows, 0, 0);
+    if (step == 0)
+        call_of(v)->n = (size_t)pg_get_int(rows, 0, 0);
+    else
+        call_of(v)->n += pg_n_touched(rows);
 }
 
 static const struct verb_kind clear_kind = { clear_rows, NULL };
 
-void journals_clear(struct store *s, struct running_call *c, uint64_t age, int64_t limit)
+void journals_clear(struct store *s, struct running_call *c, uint64_t age, uint64_t key_age,
+                    int64_t limit)
 {
     struct pg_work *w = begin(s, c, &clear_kind);
 
     pg_step(w, &running_statements[CLEAR]);
     put_ms(w, age);
+    put_limit(w, limit, INT64_MAX);
+    pg_step(w, &running_statements[FORGET]);
+    put_ms(w, key_age);
     put_limit(w, limit, INT64_MAX);
     verb_send(&c->verb);
 }

@@ -37,8 +37,10 @@ struct turn_piece {
 void journal_add(struct store *s, struct running_call *c, struct str holder,
                  const struct turn_piece *pieces, size_t n);
 
-/* Forgets the journals of up to so many turns that ended so long ago. */
-void journals_clear(struct store *s, struct running_call *c, uint64_t age, int64_t limit);
+/* Forgets the journals of up to so many turns of a chat that ended so long ago, and as many
+ * turns of none, which are nothing without theirs. */
+void journals_clear(struct store *s, struct running_call *c, uint64_t age, uint64_t key_age,
+                    int64_t limit);
 
 /* Closes what dead processes left: takes turns over whose leases have run out, and ends each
  * as interrupted, with what its journal says. Two may sweep at once; what one leaves undone

@@ -301,7 +301,7 @@ static void on_sweeps(struct deadline *d)
 
 static void on_cleared(struct verb *v)
 {
-    if (v->end == STORE_OK && keeper.clearing.n == CLEAR_AT_ONCE)
+    if (v->end == STORE_OK && keeper.clearing.n >= CLEAR_AT_ONCE)
         deadline_arm(&keeper.clears, clock_now());
 }
 
@@ -310,7 +310,7 @@ static void on_clears(struct deadline *d)
     deadline_arm(d, clock_now() + CLEAR_S * CLOCK_S);
     if (!keeper.clearing.verb.work)
         journals_clear(keeper.store, &keeper.clearing, keeper.settings->journal_keep,
-                       CLEAR_AT_ONCE);
+                       keeper.settings->key_keep, CLEAR_AT_ONCE);
 }
 
 /* ---- news ----------------------------------------------------------------------------------- */

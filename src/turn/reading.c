@@ -256,9 +256,3 @@ size_t readings_alive(void)
 {
     return all.n;
 }
-
-void readings_end_all(void)
-{
-    while (all.n)
-        fail(LIST_OWNER(list_first(&all), struct reading, link), FAULT_SHUTDOWN);
-}

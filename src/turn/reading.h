@@ -14,6 +14,5 @@ void reading_take_over(struct tale *tale, const struct whose *w, struct str turn
 void reading_start(struct sink *k, const struct whose *w, struct str turn, int64_t from);
 
 size_t readings_alive(void);
-void   readings_end_all(void);                /* the service goes               */
 
 #endif

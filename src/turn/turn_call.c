@@ -35,6 +35,14 @@ static void count_text(struct turn *t, uint64_t before)
         t->bytes_left -= said;
 }
 
+static void trace_events(const struct turn *t)
+{
+    uint64_t every = t->catalog->settings->turns.trace_every;
+
+    if (every && t->tally.events % every == 0)
+        turn_trace(t, "events");
+}
+
 static void turn_count(struct turn *t, const struct event *ev)
 {
     bool     first = t->tally.events == 0;
@@ -43,6 +51,7 @@ static void turn_count(struct turn *t, const struct event *ev)
 
     metric_add(METRIC_EVENTS, 1);
     metric_observe(first ? METRIC_FIRST_EVENT : METRIC_EVENT_GAP, gap);
+    trace_events(t);
     count_text(t, before);
 }
 
@@ -180,6 +189,7 @@ static void ask_answer(struct turn *t)
         metric_add_labelled(METRIC_RETRIES, at == t->last_asked ? "again" : "elsewhere", "");
     t->last_asked = at;
     t->paused = false;
+    turn_trace(t, "call");
     t->call = at->provider->ops->start(at->provider, t->question, at->model, out);
     turn_pace(t->tale);
 }

@@ -236,6 +236,7 @@ static void begin_tale(struct turn *t)
                                      k->question_at, k->answer_at, k->created_at };
     }
     tale_begin(t->tale, &facts, 0);
+    turn_trace(t, "begin");
 }
 
 static enum step got_claim(struct turn *t, enum fault came)

@@ -14,6 +14,17 @@ void turn_log_failed_call(const struct turn *t, enum fault came)
         L_MS("retry_after_ms", t->advice.after));
 }
 
+void turn_trace(const struct turn *t, const char *point)
+{
+    uint64_t every = t->catalog->settings->turns.trace_every;
+
+    if (!every)
+        return;
+    LOG(LOG_INFO, L_MSG("trace"), L_TEXT("point", point), L_STR("request_id", t->request_id),
+        L_STR("turn", t->id), L_INT("events", t->tally.events),
+        L_INT("text_bytes", t->tally.text_bytes), L_MS("ms", clock_exact() - t->tally.asked));
+}
+
 void turn_log_end(const struct turn *t, const char *step)
 {
     const struct target            *at = plan_target(&t->plan);
@@ -23,13 +34,14 @@ void turn_log_end(const struct turn *t, const char *step)
 
     metric_add_labelled(METRIC_TURNS, end_name(end), "");
     LOG(end == END_ERROR ? LOG_WARN : LOG_INFO, L_MSG("turn"), L_STR("request_id", t->request_id),
-        L_TEXT("route", t->route), L_STR("client", t->client), L_STR("model", t->model->name),
-        L_STR("provider", p->name), L_INT("tenant", t->bill.asker.tenant),
-        L_INT("key", t->bill.asker.key), L_INT("account", t->bill.asker.account),
-        L_TEXT("end", end_name(end)), L_TEXT("fault", fault_name(t->fault)), L_TEXT("step", step),
-        L_STR("words", t->words), L_INT("target", at - t->model->targets),
-        L_INT("calls", t->plan.calls), L_INT("events", t->tally.events),
-        L_INT("text_bytes", t->tally.text_bytes), L_INT("prompt_tokens", t->tally.usage.prompt),
+        L_STR("turn", t->id), L_TEXT("route", t->route), L_STR("client", t->client),
+        L_STR("model", t->model->name), L_STR("provider", p->name),
+        L_INT("tenant", t->bill.asker.tenant), L_INT("key", t->bill.asker.key),
+        L_INT("account", t->bill.asker.account), L_TEXT("end", end_name(end)),
+        L_TEXT("fault", fault_name(t->fault)), L_TEXT("step", step), L_STR("words", t->words),
+        L_INT("target", at - t->model->targets), L_INT("calls", t->plan.calls),
+        L_INT("events", t->tally.events), L_INT("text_bytes", t->tally.text_bytes),
+        L_INT("prompt_tokens", t->tally.usage.prompt),
         L_INT("completion_tokens", t->tally.usage.completion), L_MS("first_ms", first),
         L_MS("ms", clock_exact() - t->tally.asked));
 }

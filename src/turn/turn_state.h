@@ -88,6 +88,7 @@ void turn_keep_up(struct turn *t);            /* something was told             
 void turn_forget(struct turn *t);             /* at its end                     */
 
 /* turn_log.c */
+void turn_trace(const struct turn *t, const char *point);
 void turn_log_failed_call(const struct turn *t, enum fault came);
 void turn_log_end(const struct turn *t, const char *step);
 

@@ -75,6 +75,7 @@ static const char *const rows[] = {
     "turns_extend('p1', '{1,1}', '{t101,t201}', 30000)",
     "journal_add('p1', '{1,1}', '{t101,t201}', '{5,5}', '{\"\\\\x01\",\"\\\\x01\"}')",
     "journals_clear(600000, 100)",
+    "turns_forget(600000, 100)",
     "turns_take('p1', 30000, 32)",
 };
 

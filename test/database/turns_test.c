@@ -529,6 +529,33 @@ TEST(pieces_of_others_are_left_out)
     close_store();
 }
 
+/* Without its journal nobody could tell what it was. */
+TEST(a_turn_of_no_chat_is_forgotten_as_a_whole)
+{
+    struct turn_ending  e = ending("old", "a");
+    struct running_call c = { 0 };
+    struct turn_call    t = { 0 };
+    char                line[300];
+
+    open_store(2);
+    take("old", NULL);
+    take("running", NULL);
+    AWAIT(t, turn_end(store, &t, &e));
+    cluster_sql(line, "UPDATE runnel.turn SET ended_at = now() - interval '1 hour' "
+                      "WHERE id = 'old'");
+    AWAIT(c, journals_clear(store, &c, 0, 7200 * CLOCK_S, 100));
+    assert_int_equal(c.n, 0);
+    AWAIT(c, journals_clear(store, &c, 0, 1800 * CLOCK_S, 100));
+    assert_int_equal(c.n, 1);
+    AWAIT(t, turn_find(store, &t, &anna, STR("old")));
+    check_end(t, STORE_NOT_FOUND);
+    AWAIT(t, turn_find(store, &t, &anna, STR("running")));
+    check_end(t, STORE_OK);
+    verb_drop(&c.verb);
+    verb_drop(&t.verb);
+    close_store();
+}
+
 TEST(journals_are_cleared_when_their_time_is_over)
 {
     struct turn_ending  e = ending("old", "a");
@@ -542,13 +569,15 @@ TEST(journals_are_cleared_when_their_time_is_over)
     add_piece("p1", 1, "old", 0, "a");
     add_piece("p1", 1, "running", 0, "a");
     AWAIT(t, turn_end(store, &t, &e));
-    cluster_sql(line, "UPDATE runnel.turn SET ended_at = now() - interval '1 hour' "
+    cluster_sql(line, "INSERT INTO runnel.chat (tenant, id, dialect, uid) "
+                      "VALUES (1, 900, 'xcx', 'u900')");
+    cluster_sql(line, "UPDATE runnel.turn SET ended_at = now() - interval '1 hour', chat = 900 "
                       "WHERE id = 'old'");
-    AWAIT(c, journals_clear(store, &c, 7200 * CLOCK_S, 100));
+    AWAIT(c, journals_clear(store, &c, 7200 * CLOCK_S, 86400 * CLOCK_S, 100));
     assert_int_equal(c.n, 0);
-    AWAIT(c, journals_clear(store, &c, 1800 * CLOCK_S, 0));
+    AWAIT(c, journals_clear(store, &c, 1800 * CLOCK_S, 86400 * CLOCK_S, 0));
     assert_int_equal(c.n, 0);
-    AWAIT(c, journals_clear(store, &c, 1800 * CLOCK_S, 100));
+    AWAIT(c, journals_clear(store, &c, 1800 * CLOCK_S, 86400 * CLOCK_S, 100));
     check_end(c, STORE_OK);
     assert_int_equal(c.n, 1);
     AWAIT(t, turn_read(store, &t, &anna, STR("old"), 0, 10));
@@ -556,7 +585,7 @@ TEST(journals_are_cleared_when_their_time_is_over)
     assert_false(t.turn.has_journal);
     AWAIT(t, turn_read(store, &t, &anna, STR("running"), 0, 10));
     assert_int_equal(t.n_pieces, 1);
-    AWAIT(c, journals_clear(store, &c, 1800 * CLOCK_S, 100));
+    AWAIT(c, journals_clear(store, &c, 1800 * CLOCK_S, 86400 * CLOCK_S, 100));
     assert_int_equal(c.n, 0);
     verb_drop(&c.verb);
     verb_drop(&t.verb);
@@ -700,6 +729,7 @@ int main(void)
         cmocka_unit_test(leases_are_renewed_together_and_tell_who_shall_stop),
         cmocka_unit_test(a_journal_is_read_from_any_event),
         cmocka_unit_test(pieces_of_others_are_left_out),
+        cmocka_unit_test(a_turn_of_no_chat_is_forgotten_as_a_whole),
         cmocka_unit_test(journals_are_cleared_when_their_time_is_over),
         cmocka_unit_test(what_a_dead_process_left_is_closed_with_what_it_said),
         cmocka_unit_test(two_who_sweep_at_once_close_each_turn_once),

@@ -178,9 +178,10 @@ void journal_add(struct store *s, struct running_call *c, struct str holder,
     ask_fake(&c->verb, fake.add);
 }
 
-void journals_clear(struct store *s, struct running_call *c, uint64_t age, int64_t limit)
+void journals_clear(struct store *s, struct running_call *c, uint64_t age, uint64_t key_age,
+                    int64_t limit)
 {
-    (void)s, (void)age, (void)limit;
+    (void)s, (void)age, (void)key_age, (void)limit;
     c->n = 0;
     ask_fake(&c->verb, STORE_OK);
 }
