@@ -133,8 +133,10 @@ static const struct conf_field xcx_rows[] = {
     TIME("reuse_general", xcx_settings, reuse_general, "72h", 0, 31536000,
          "How long a conversation about nothing in particular is handed out again in which "
          "nothing was said."),
-    RECORDS("pages", xcx_settings, lookups.pages, page_record, "",
-            "Queries, read-only, for what the model is told of the page that was open."),
+    RECORDS(
+        "pages", xcx_settings, lookups.pages, page_record, "",
+        "Queries for what the model is told of the page that was open. They, those for cards and "
+        "those for names are read-only and have two connections of their own."),
     RECORDS("cards", xcx_settings, lookups.cards, card_record, "",
             "Queries for the cards that stand beside messages."),
     RECORDS("names", xcx_settings, lookups.names, name_record, "",

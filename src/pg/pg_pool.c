@@ -92,7 +92,7 @@ static void tell_over(struct note *n)
     while ((k = list_pop(&p->over))) {
         struct pg_work *w = LIST_OWNER(k, struct pg_work, link);
 
-        finish(w, w->is_text_bad ? PG_REFUSED : end_of_waiting(p, w));
+        finish(w, w->sqlstate[0] ? PG_REFUSED : end_of_waiting(p, w));
     }
 }
 
@@ -138,8 +138,8 @@ void pg_do(struct pg_pool *p, struct pg_work *w)
 {
     w->pool = p;
     w->asked = clock_now();
-    if (w->is_text_bad)
-        memcpy(w->sqlstate, "22021", sizeof w->sqlstate);
+    if (w->is_text_bad || w->bytes.over)
+        memcpy(w->sqlstate, w->is_text_bad ? "22021" : "54000", sizeof w->sqlstate);
     if (p->is_closing || w->is_text_bad || w->bytes.over || p->line.n >= p->max_waiting) {
         list_push(&p->over, &w->link);
         note_leave(&p->news);

@@ -24,6 +24,7 @@
 #include <stdio.h>
 
 enum { CONNECTIONS = 2, WAITING_MAX = 1000, JSON_LIMIT = 8 * LOOKUP_BYTES };
+enum { VALUES_MAX = 1 << 20 };                /* bytes; with more it is not asked */
 
 struct lookup_query {
     struct str          of, type;
@@ -422,6 +423,7 @@ static void ask(struct store *s, struct lookup_call *c, const struct verb_kind *
     c->n = 0;
     c->missing = NULL;
     w->is_foreign = true;
+    w->bytes.limit = VALUES_MAX;
     w->max_wait = l->timeout;
     w->max_time = l->timeout + CLOCK_S;
     pg_step(w, &guard);

@@ -9,6 +9,7 @@
  *
  * A result is cut at LOOKUP_ROWS rows and LOOKUP_BYTES bytes. What is wrong with a query ends
  * the verb `refused` and is logged here, in the database's words where those hold no values.
+ * A database that does not answer at all ends it `unknown`, though nothing can have been done.
  * A query lives until the store is given other ones.
  */
 #ifndef STORE_LOOKUP_H

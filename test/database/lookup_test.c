@@ -6,6 +6,8 @@
 #include "store/chats.h"
 #include "store/lookup.h"
 
+#include <signal.h>
+
 static struct query_settings  page, card, name;
 static struct lookup_settings settings;
 
@@ -608,6 +610,50 @@ TEST(without_a_database_a_lookup_ends)
     check_page("SELECT 'back'", "back");
 }
 
+static void signal_all(const char *pids, int number)
+{
+    char *end;
+
+    for (const char *p = pids; *p; p = *end ? end + 1 : end)
+        check_that(kill((pid_t)strtol(p, &end, 10), number) == 0, "%s", pids);
+}
+
+TEST(a_database_that_says_nothing_ends_a_lookup)
+{
+    char     pids[300];
+    uint64_t began;
+
+    check_page("SELECT 'there'", "there");
+    await_sessions();
+    sessions(pids);
+    signal_all(pids, SIGSTOP);
+    clock_update();
+    began = clock_now();
+    AWAIT(asked, lookup_text(store, &asked, lookup_page(store, STR("task-detail")), &task_7));
+    signal_all(pids, SIGCONT);
+    check_end(asked, STORE_UNKNOWN);
+    check_that(clock_now() - began < 3 * CLOCK_S, "it took too long");
+    AWAIT(asked, lookup_text(store, &asked, lookup_page(store, STR("task-detail")), &task_7));
+    check_str(asked.text, "there");
+}
+
+TEST(too_much_is_not_asked)
+{
+    struct lookup_about about = task_7;
+    struct buf          context = BUF(2 << 20);
+
+    buf_lit(&context, "{\"a\": \"");
+    while (context.n < 1 << 20)
+        buf_lit(&context, "xxxxxxxxxxxxxxxx");
+    buf_lit(&context, "\"}");
+    about.page_context = buf_str(&context);
+    ask_page_of("SELECT :filters", &about);
+    check_end(asked, STORE_REFUSED);
+    check_text(str_of(asked.verb.why), "it is too large to be kept");
+    buf_release(&context);
+    check_page("SELECT 'still'", "still");
+}
+
 TEST(what_was_dropped_is_not_heard_of)
 {
     use(&page, &settings.pages, "task-detail", "SELECT 'good' WHERE pg_sleep(0.001) IS NOT NULL");
@@ -720,6 +766,8 @@ int main(void)
         row(many_share_two_connections),
         row(broken_connections_are_made_again),
         row(without_a_database_a_lookup_ends),
+        row(a_database_that_says_nothing_ends_a_lookup),
+        row(too_much_is_not_asked),
         row(what_was_dropped_is_not_heard_of),
         row(other_queries_end_those_under_way),
         row(a_table_may_come_later),
