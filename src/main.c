@@ -50,14 +50,15 @@ static struct {
 
 /* ---- settings ------------------------------------------------------------------- */
 
-static void open_store(const struct database_settings *s)
+static void open_store(const struct database_settings *s, const struct lookup_settings *lookups)
 {
     struct store_settings settings = { .pool = { .conninfo = s->url,
                                                  .connections = s->connections,
                                                  .max_waiting = s->max_waiting,
                                                  .prepares = s->prepares != 0,
                                                  .connect_timeout = s->connect_timeout },
-                                       .notifies = s->notifies != 0 };
+                                       .notifies = s->notifies != 0,
+                                       .lookups = lookups };
     char                  why[PG_WHY_MAX] = "";
 
     service.store = store_open(&settings, why);
@@ -70,7 +71,9 @@ static void use_settings(struct settings *s)
     const char *why = "";
 
     if (s->database.url.n && !service.store && !service.serving)
-        open_store(&s->database);
+        open_store(&s->database, &s->xcx.lookups);
+    else if (service.store)
+        store_use_lookups(service.store, &s->xcx.lookups);
     if (!guard_configure(&s->access, service.store, &why))
         die("access.jwt_key: %s", why);       /* load() has tried it            */
     api_use_store(service.store);

@@ -14,6 +14,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
+enum { CONF_WHY_MAX = 300 };
+
 enum conf_kind {
     CONF_TEXT,                                /* struct str, terminated         */
     CONF_COUNT,                               /* uint64_t                       */
@@ -44,6 +46,7 @@ struct conf_field {
     const char *const        *choices;  /* CHOICE, ends with NULL         */
     const struct conf_record *record;         /* SECTION, RECORDS               */
     bool (*is_good)(struct str value);        /* TEXT, each of TEXTS            */
+    bool (*judge)(struct str value, char why[CONF_WHY_MAX]);            /* the same, in words */
     bool is_secret;                           /* TEXT, TEXTS: never shown, right or wrong */
     const char *(*objection)(const struct conf_texts *all); /* TEXTS as a whole; NULL: none */
     const char *expects;                                    /* for people: "an address, ..."  */

@@ -175,10 +175,12 @@ void conf_read_text(const struct conf_place *at, const struct conf_field *f, str
                     void *to)
 {
     struct str copy = arena_str(at->load->arena, text);
-    char       value[80];
+    char       value[80], why[CONF_WHY_MAX];
 
     if (f->is_good && !f->is_good(copy))
         conf_tell(at, "expects %s, not %s", f->expects, shown(at, f, copy, value));
+    else if (f->judge && !f->judge(copy, why))
+        conf_tell(at, "%s", at->hidden ? "the value of a variable will not do" : why);
     else
         memcpy(to, &copy, sizeof copy);
 }

@@ -194,6 +194,7 @@ struct settings *settings_load(const char *file, const char *const *overrides, s
     settings_complete_access(&load, s);
     settings_complete_providers(&load, s);
     settings_check_models(&load, s);
+    settings_check_lookups(&load, &s->xcx.lookups);
     if (mistakes->n == 0)
         return s;
     settings_free(s);

@@ -37,11 +37,26 @@ struct openai_settings {
     int on_leave;                             /* enum leaving                   */
 };
 
+/* The operator's own queries, about what a conversation is about (store/lookup.h). */
+struct lookup_settings {
+    struct conf_records pages, cards, names;  /* struct query_settings          */
+    uint64_t            page_bytes;
+    uint64_t            timeout;              /* ns                             */
+};
+
+struct query_settings {
+    int        line;
+    struct str of;                            /* a page, or the type of a context */
+    struct str type;                          /* of a card                      */
+    struct str sql;
+};
+
 struct xcx_settings {
-    struct str model;                         /* empty: the first one           */
-    int        wrap_responses, ascii;
-    int        on_leave;                      /* enum leaving                   */
-    uint64_t   reuse_customer, reuse_coach, reuse_general;    /* ns             */
+    struct str             model; /* empty: the first one           */
+    int                    wrap_responses, ascii;
+    int                    on_leave; /* enum leaving                   */
+    uint64_t               reuse_customer, reuse_coach, reuse_general; /* ns             */
+    struct lookup_settings lookups;
 };
 
 struct provider_settings {

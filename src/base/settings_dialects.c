@@ -1,5 +1,8 @@
 /* settings_dialects.c - the rows for the doors that clients come in by. */
+#include "base/lookup_sql.h"
 #include "base/settings_rows.h"
+
+#include <stdio.h>
 
 static const char *const no_yes[] = { "false", "true", NULL };
 static const char *const leavings[] = { "cancel", "drain", "detach", NULL };
@@ -11,6 +14,110 @@ static const char *const leavings[] = { "cancel", "drain", "detach", NULL };
 
 static const struct conf_field  openai_rows[] = { ON_LEAVE(openai_settings, "cancel"), END };
 static const struct conf_record openai_record = { .fields = openai_rows };
+
+/* ---- the operator's queries ---------------------------------------------------------- */
+
+enum { CONTEXT_MAX = 20 };
+
+static bool judge_query(struct str sql, unsigned names, char why[CONF_WHY_MAX])
+{
+    struct lookup_sql q;
+    bool              good = lookup_sql_read(&q, sql, names, why);
+
+    lookup_sql_release(&q);
+    return good;
+}
+
+static bool judge_query_of_one(struct str sql, char why[CONF_WHY_MAX])
+{
+    return judge_query(sql, LOOKUP_OF_ONE, why);
+}
+
+static bool judge_query_of_many(struct str sql, char why[CONF_WHY_MAX])
+{
+    return judge_query(sql, LOOKUP_OF_MANY, why);
+}
+
+static bool is_context(struct str s)
+{
+    return settings_is_name(s) && s.n <= CONTEXT_MAX;
+}
+
+static bool is_card_type(struct str s)
+{
+    return str_eq(s, STR("customer")) || str_eq(s, STR("record"));
+}
+
+#define QUERY(judges, text)                                                                 \
+    { .name = "sql", .kind = CONF_TEXT, AT(query_settings, sql), .judge = judges, .expects = "a query",   \
+      .help = text }
+
+static const struct conf_field page_rows[] = {
+    TEXT("page", query_settings, of, NULL, settings_is_name, "a page's name, or *",
+         "The page that was open (task-detail); *: any that has no row of its own."),
+    QUERY(judge_query_of_one,
+          "What the model is told of it: one text, or columns with names. It may say "
+          ":context_id, :user_id, :site_id, :tenant, :page and :filters (jsonb)."),
+    END
+};
+static const struct conf_record page_record = {
+    .fields = page_rows,
+    .size = sizeof(struct query_settings),
+    .line_offset = offsetof(struct query_settings, line),
+};
+
+static const struct conf_field card_rows[] = {
+    TEXT("context", query_settings, of, NULL, is_context, "a context's type (customer)",
+         "What the conversation is about."),
+    TEXT("type", query_settings, type, NULL, is_card_type, "customer or record",
+         "What the mini-program shows it as."),
+    QUERY(judge_query_of_one,
+          "Its first row: columns title and summary, and all others as data. Names as for pages."),
+    END
+};
+static const struct conf_record card_record = {
+    .fields = card_rows,
+    .size = sizeof(struct query_settings),
+    .line_offset = offsetof(struct query_settings, line),
+};
+
+static const struct conf_field name_rows[] = {
+    TEXT("context", query_settings, of, NULL, is_context, "a context's type (customer)",
+         "What the conversations are about."),
+    QUERY(judge_query_of_many,
+          "Columns id and name, of all :context_ids (text[]). It may say :user_id, :site_id "
+          "and :tenant."),
+    END
+};
+static const struct conf_record name_record = {
+    .fields = name_rows,
+    .size = sizeof(struct query_settings),
+    .line_offset = offsetof(struct query_settings, line),
+};
+
+static void check_twins(const struct conf_load *load, const struct conf_records *all,
+                        const char *list, const char *field)
+{
+    const struct query_settings *q = all->items;
+    char                         key[64];
+
+    for (size_t i = 0; i < all->n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (q[i].of.n && str_eq(q[i].of, q[j].of)) {
+                snprintf(key, sizeof key, "dialects.xcx.%s[%zu].%s", list, i, field);
+                conf_mistake(load, q[i].line, key, "\"%s\" has %s[%zu] already", q[i].of.p, list,
+                             j);
+            }
+}
+
+void settings_check_lookups(const struct conf_load *load, const struct lookup_settings *s)
+{
+    check_twins(load, &s->pages, "pages", "page");
+    check_twins(load, &s->cards, "cards", "context");
+    check_twins(load, &s->names, "names", "context");
+}
+
+/* ---- the doors ------------------------------------------------------------------------- */
 
 static const struct conf_field xcx_rows[] = {
     TEXT("model", xcx_settings, model, "", NULL, NULL,
@@ -26,6 +133,18 @@ static const struct conf_field xcx_rows[] = {
     TIME("reuse_general", xcx_settings, reuse_general, "72h", 0, 31536000,
          "How long a conversation about nothing in particular is handed out again in which "
          "nothing was said."),
+    RECORDS(
+        "pages", xcx_settings, lookups.pages, page_record, "",
+        "Queries for what the model is told of the page that was open. They, those for cards and "
+        "those for names are read-only and have two connections of their own."),
+    RECORDS("cards", xcx_settings, lookups.cards, card_record, "",
+            "Queries for the cards that stand beside messages."),
+    RECORDS("names", xcx_settings, lookups.names, name_record, "",
+            "Queries for the names of customers in lists of conversations."),
+    BYTES("page_bytes", xcx_settings, lookups.page_bytes, "4KiB", 64, 64 * KIB,
+          "The most that the model is told of a page."),
+    TIME("lookup_timeout", xcx_settings, lookups.timeout, "2s", 10, 60,
+         "How long such a query may take; as long again it may wait for its turn."),
     END
 };
 static const struct conf_record xcx_record = { .fields = xcx_rows };

@@ -42,6 +42,7 @@ extern const struct conf_record settings_database_record, settings_access_record
 extern const struct conf_record settings_dialects_record;
 
 bool settings_is_name(struct str s);
+void settings_check_lookups(const struct conf_load *load, const struct lookup_settings *s);
 void settings_complete_access(const struct conf_load *load, struct settings *s);
 void settings_complete_providers(const struct conf_load *load, struct settings *s);
 void settings_check_models(const struct conf_load *load, const struct settings *s);

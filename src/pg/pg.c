@@ -360,6 +360,8 @@ static void note_failure(struct pg_work *w, const PGresult *r)
         return;                               /* the steps behind it were left out */
     w->failed = true;
     snprintf(w->sqlstate, sizeof w->sqlstate, "%s", state ? state : "");
+    if (w->is_foreign)
+        pg_work_keep_words(w, str_of(PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY)));
     LOG(LOG_DEBUG, L_MSG("statement refused"), L_TEXT("statement", w->steps[w->at]->name),
         L_TEXT("sqlstate", w->sqlstate));
 }

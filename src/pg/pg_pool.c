@@ -20,7 +20,8 @@ struct pg_pool {
     struct pg_server server;
     struct list      ready, climbing, resting;
     struct list      line;                    /* units, the oldest first        */
-    size_t           max_waiting;
+    const char      *aside;                   /* NULL: it is the one that tells */
+    size_t           max_waiting, at_once;
     struct deadline  knock;
     uint64_t         rest;                    /* ms                             */
     bool             is_away;                 /* none was ready when one was lost or failed */
@@ -42,8 +43,15 @@ static struct pg_pool *pool_of(struct pg *c)
     return LIST_OWNER(c, struct pg_member, pg)->pool;
 }
 
+static const char *pool_name(const struct pg_pool *p)
+{
+    return p->aside ? p->aside : "store";
+}
+
 static void show(const struct pg_pool *p)
 {
+    if (p->aside)
+        return;
     metric_set(METRIC_DB_READY, (int64_t)p->ready.n);
     metric_set(METRIC_DB_WAITING, (int64_t)p->line.n);
 }
@@ -84,7 +92,7 @@ static void tell_over(struct note *n)
     while ((k = list_pop(&p->over))) {
         struct pg_work *w = LIST_OWNER(k, struct pg_work, link);
 
-        finish(w, w->is_text_bad ? PG_REFUSED : end_of_waiting(p, w));
+        finish(w, w->sqlstate[0] ? PG_REFUSED : end_of_waiting(p, w));
     }
 }
 
@@ -100,7 +108,7 @@ static struct pg *least_busy(struct pg_pool *p)
         if (!best || c->works.n < best->works.n)
             best = c;
     }
-    return best && best->works.n < UNITS_AT_ONCE ? best : NULL;
+    return best && best->works.n < p->at_once ? best : NULL;
 }
 
 static void serve_line(struct pg_pool *p)
@@ -130,8 +138,8 @@ void pg_do(struct pg_pool *p, struct pg_work *w)
 {
     w->pool = p;
     w->asked = clock_now();
-    if (w->is_text_bad)
-        memcpy(w->sqlstate, "22021", sizeof w->sqlstate);
+    if (w->is_text_bad || w->bytes.over)
+        memcpy(w->sqlstate, w->is_text_bad ? "22021" : "54000", sizeof w->sqlstate);
     if (p->is_closing || w->is_text_bad || w->bytes.over || p->line.n >= p->max_waiting) {
         list_push(&p->over, &w->link);
         note_leave(&p->news);
@@ -201,7 +209,7 @@ static void on_ready(struct pg *c)
 
     move(c, &p->ready);
     if (p->is_away)
-        LOG(LOG_INFO, L_MSG("database connected"));
+        LOG(LOG_INFO, L_MSG("database connected"), L_TEXT("pool", pool_name(p)));
     p->is_away = p->is_unfit = false;
     p->why[0] = '\0';
     p->rest = FIRST_REST;
@@ -232,11 +240,12 @@ static const struct hope {
 
 static const struct hope *hope_for(const struct pg_work *w)
 {
-    if (w->failed)
-        for (size_t i = 0; i < sizeof hopes / sizeof *hopes; i++)
-            if (strcmp(w->sqlstate, hopes[i].sqlstate) == 0)
-                return &hopes[i];
-    return NULL;
+    const struct hope *hope = NULL;
+
+    for (size_t i = 0; w->failed && i < sizeof hopes / sizeof *hopes; i++)
+        if (strcmp(w->sqlstate, hopes[i].sqlstate) == 0)
+            hope = &hopes[i];
+    return hope && hope->why_not_here && w->is_foreign ? NULL : hope;
 }
 
 static void on_over(struct pg *c, struct pg_work *w)
@@ -288,7 +297,7 @@ static void note_why(struct pg_pool *p, const struct pg *c)
     memcpy(p->why, c->why, sizeof p->why);
     if (is_news)
         LOG(LOG_WARN, L_MSG(p->is_unfit ? "database not fit" : "database away"),
-            L_TEXT("words", p->why));
+            L_TEXT("pool", pool_name(p)), L_TEXT("words", p->why));
 }
 
 static void on_lost(struct pg *c)
@@ -327,6 +336,8 @@ struct pg_pool *pg_pool_open(const struct pg_pool_settings *s,
     p->server.prepares = s->prepares;
     p->server.connect_timeout = s->connect_timeout;
     p->max_waiting = s->max_waiting;
+    p->at_once = s->at_once ? s->at_once : UNITS_AT_ONCE;
+    p->aside = s->aside;
     p->rest = FIRST_REST;
     p->is_away = true;
     p->knock.run = on_knock;

@@ -13,7 +13,9 @@
 struct pg_pool_settings {
     struct str             conninfo;
     size_t                 connections, max_waiting;
+    size_t                 at_once;           /* units on one connection; 0: as many as is good */
     bool                   prepares;
+    const char            *aside;             /* its name, if another tells how the database is */
     uint64_t               connect_timeout; /* ns                             */
     const struct pg_check *check;             /* or NULL                        */
 };

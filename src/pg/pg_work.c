@@ -2,13 +2,14 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <libpq-fe.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARAMS_LIMIT = 256 << 20 };
+enum { PARAMS_LIMIT = 256 << 20, WORDS_LIMIT = 300 };
 
 static const char *const end_names[] = { "done", "refused", "busy", "away", "unknown" };
 
@@ -26,12 +27,14 @@ struct pg_work *pg_work_new(const struct pg_work_ops *ops, void *owner)
     w->max_wait = 2 * CLOCK_S;
     w->max_time = 5 * CLOCK_S;
     w->bytes = BUF(PARAMS_LIMIT);
+    w->words = BUF(WORDS_LIMIT);
     return w;
 }
 
 void pg_work_free(struct pg_work *w)
 {
     buf_release(&w->bytes);
+    buf_release(&w->words);
     mem_free(w);
 }
 
@@ -39,6 +42,12 @@ void pg_step(struct pg_work *w, const struct pg_statement *statement)
 {
     assert(w->n_steps < PG_STEPS_MAX);
     w->steps[w->n_steps++] = statement;
+}
+
+void pg_work_keep_words(struct pg_work *w, struct str words)
+{
+    buf_clear(&w->words);
+    buf_add(&w->words, utf8_clip(words, WORDS_LIMIT));
 }
 
 /* ---- parameters ---------------------------------------------------------------------- */

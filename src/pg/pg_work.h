@@ -48,8 +48,10 @@ struct pg_work {
     void                     *owner;
     bool                      once;
     bool                      insists;       /* too slow: tried again until max_wait is over */
+    bool                      is_foreign;    /* not our SQL: what is wrong is wrong with it */
     uint64_t                  max_wait, max_time;           /* ns: for a connection, for the end */
     char                      sqlstate[6];
+    struct buf                words;          /* foreign: the database's; they may hold values */
 
     /* pg's own from here on. */
     const struct pg_statement *steps[PG_STEPS_MAX];
@@ -86,6 +88,8 @@ void pg_item(struct pg_work *w, struct str text);
 void pg_item_bytes(struct pg_work *w, struct str bytes);
 void pg_item_int(struct pg_work *w, int64_t v);
 void pg_array_end(struct pg_work *w);
+
+void pg_work_keep_words(struct pg_work *w, struct str words);   /* for pg's own files */
 
 /* What a step brought. Rows and columns count from 0; they live until rows() returns. */
 size_t     pg_n_rows(const struct pg_rows *rows);

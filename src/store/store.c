@@ -6,6 +6,7 @@
 #include "store/askers.h"
 #include "store/budget.h"
 #include "store/chats.h"
+#include "store/lookup.h"
 #include "store/messages.h"
 #include "store/migrate.h"
 #include "store/running.h"
@@ -24,6 +25,7 @@ struct store {
 
     struct pg_listener      *listener;
     const struct store_news *news;
+    struct lookups          *lookups;         /* NULL: none                     */
 };
 
 static const struct pg_statement *const tables[] = {
@@ -67,6 +69,7 @@ struct store *store_open(const struct store_settings *settings, char why[PG_WHY_
     s->pool = pg_pool_open(&pool, s->statements, why);
     s->tidy.run = tidy;
     if (s->pool) {
+        store_use_lookups(s, settings->lookups);
         deadline_arm(&s->tidy, clock_now());
         return s;
     }
@@ -76,10 +79,20 @@ struct store *store_open(const struct store_settings *settings, char why[PG_WHY_
     return NULL;
 }
 
+void store_use_lookups(struct store *s, const struct lookup_settings *lookups)
+{
+    struct pg_pool_settings like = { .conninfo = s->conninfo,
+                                     .connect_timeout = s->connect_timeout };
+
+    lookups_free(s->lookups);
+    s->lookups = lookups_new(&like, lookups);
+}
+
 void store_close(struct store *s)
 {
     store_listen(s, NULL);
     deadline_disarm(&s->tidy);
+    store_use_lookups(s, NULL);
     pg_pool_close(s->pool);
     arena_release(&s->arena);
     mem_free(s->statements);
@@ -152,6 +165,11 @@ bool store_is_unfit(const struct store *s)
 const char *store_why(const struct store *s)
 {
     return pg_pool_why(s->pool);
+}
+
+struct lookups *store_lookups(const struct store *s)
+{
+    return s->lookups;
 }
 
 bool store_notifies(const struct store *s)

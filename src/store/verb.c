@@ -58,15 +58,12 @@ static void log_refusal(const struct refusal *r, const char *state)
         L_TEXT("why", r->why));
 }
 
-/* What nobody outside can cause is news. */
 static const struct refusal *refusal_of(const char *state)
 {
     const struct refusal *r = refusals;
 
     while (strncmp(state, r->state, strlen(r->state)) != 0)
         r++;
-    if (r->end == STORE_AWAY)
-        log_refusal(r, state);
     return r;
 }
 
@@ -76,7 +73,39 @@ static void set_end(struct verb *v, enum store_end end, const char *why)
     v->why = why;
 }
 
-static void judge(struct verb *v, enum pg_end end, const char *state)
+/* Classes of errors in whose words are names of tables and types, but never a value. */
+static bool are_words_plain(const char *state)
+{
+    static const char *const classes[] = { "0A", "25", "3F", "42", "53", "54", "55", "57" };
+
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (strncmp(state, classes[i], 2) == 0)
+            return true;
+    return false;
+}
+
+/* Somebody else's SQL is refused for what it is. */
+static void judge_foreign(struct verb *v, const struct pg_work *w)
+{
+    set_end(v, STORE_REFUSED, refusal_of(w->sqlstate)->why);
+    if (are_words_plain(w->sqlstate))
+        v->words = arena_str(&v->arena, buf_str(&w->words));
+    LOG(LOG_WARN, L_MSG("database refuses a lookup"),
+        L_TEXT("lookup", w->steps[w->n_steps - 1]->name), L_TEXT("sqlstate", w->sqlstate),
+        L_TEXT("why", v->why), L_STR("words", v->words));
+}
+
+/* What nobody outside can cause is news. */
+static void judge_refusal(struct verb *v, const struct pg_work *w)
+{
+    const struct refusal *r = refusal_of(w->sqlstate);
+
+    set_end(v, r->end, r->why);
+    if (r->end == STORE_AWAY)
+        log_refusal(r, w->sqlstate);
+}
+
+static void judge(struct verb *v, enum pg_end end, const struct pg_work *w)
 {
     switch (end) {
     case PG_DONE: set_end(v, STORE_OK, ""); break;
@@ -85,7 +114,7 @@ static void judge(struct verb *v, enum pg_end end, const char *state)
     case PG_UNKNOWN:
         set_end(v, STORE_UNKNOWN, "the database did not say whether it is done");
         break;
-    case PG_REFUSED: set_end(v, refusal_of(state)->end, refusal_of(state)->why); break;
+    case PG_REFUSED: w->is_foreign ? judge_foreign(v, w) : judge_refusal(v, w); break;
     }
     if (v->end == STORE_OK && v->kind->judge)
         v->kind->judge(v);
@@ -106,7 +135,7 @@ static void on_done(struct pg_work *w, enum pg_end end)
     struct verb *v = w->owner;
 
     v->work = NULL;
-    judge(v, end, w->sqlstate);
+    judge(v, end, w);
     v->done(v);                               /* which may free it              */
 }
 
@@ -120,6 +149,7 @@ struct pg_work *verb_begin(struct store *s, struct verb *v, const struct verb_ki
     arena_release(&v->arena);
     v->kind = kind;
     v->store = s;
+    v->words = (struct str){ NULL, 0 };
     v->work = pg_work_new(&verb_ops, v);
     return v->work;
 }

@@ -21,7 +21,7 @@ enum store_end {
     STORE_BUSY,                               /* not done; soon perhaps: 503    */
     STORE_AWAY,                               /* not done; there is no database: 503 */
     STORE_UNKNOWN,                            /* nobody knows whether it was done */
-    STORE_REFUSED,                            /* it holds what cannot be kept   */
+    STORE_REFUSED,                            /* it holds what cannot be kept; a bad lookup */
 };
 const char *store_end_name(enum store_end end);
 
@@ -44,6 +44,7 @@ struct verb {
     void (*done)(struct verb *v);             /* the caller's                   */
     enum store_end end;
     const char    *why;                       /* a sentence; a constant         */
+    struct str     words;                     /* a refused lookup: the database's own, or empty */
     struct arena   arena;                     /* owns what it brought           */
 
     /* The store's own. */

@@ -31,6 +31,9 @@ function mistakes({ file, stderr }) {
 const plain = (key) => key.replace(/\[\d*\]|\.\d+(?=\.|$)/g, '').replace(/\./g, ' ');
 const fits = (reported, want) => plain(reported) === want || plain(reported).endsWith(' ' + want);
 
+const XCX = 'dialects:\n  xcx:\n';
+const page = (sql) => XCX + '    pages:\n      - page: task-detail\n        sql: ' + sql + '\n';
+
 const PROVIDERS = 'providers:\n  - {name: echo, kind: echo}\n';
 
 // Name, file, and the [line, key] of every mistake, in order. Keys have no
@@ -94,6 +97,26 @@ const table = [
   ['a target of an unknown provider', PROVIDERS + 'models:\n  - name: m\n    targets:\n      - provider: echo\n      - provider: other\n', [7, 'provider']],
   ['a target without a provider', PROVIDERS + 'models:\n  - name: m\n    targets:\n      - {}\n', [6, 'provider']],
   ['a target with an unknown key', PROVIDERS + 'models:\n  - name: m\n    targets:\n      - provider: echo\n        wieght: 5\n', [7, 'wieght']],
+  ['a query with an unknown name', page('SELECT :contxt_id'), [5, 'pages sql']],
+  ['a query with an unknown name in its second line', page('|\n          SELECT 1\n          WHERE :nobody = 1'), [5, 'pages sql']],
+  ['a query with a number', page('SELECT $1'), [5, 'pages sql']],
+  ['a query with names of many', page('SELECT :context_ids'), [5, 'pages sql']],
+  ['two statements', page('SELECT 1; DROP TABLE task'), [5, 'pages sql']],
+  ['a statement with a semicolon', page('SELECT 1;'), [5, 'pages sql']],
+  ['a query that writes', page('"UPDATE task SET id = 1"'), [5, 'pages sql']],
+  ['a query with a text that has no end', page('"SELECT \'a"'), [5, 'pages sql']],
+  ['a query that leaves its parentheses', page('SELECT 1) UNION (SELECT 2'), [5, 'pages sql']],
+  ['a query that is empty', page('""'), [5, 'pages sql']],
+  ['a query that is a list', page('[SELECT]'), [5, 'pages sql']],
+  ['a page without a query', XCX + '    pages:\n      - page: a\n', [4, 'pages sql']],
+  ['a page without a name', XCX + '    pages:\n      - sql: SELECT 1\n', [4, 'pages page']],
+  ['a page twice', XCX + '    pages:\n      - {page: a, sql: SELECT 1}\n      - {page: a, sql: SELECT 2}\n', [5, 'pages page']],
+  ['a card twice', XCX + '    cards:\n      - {context: a, type: record, sql: SELECT 1}\n      - {context: a, type: record, sql: SELECT 2}\n', [5, 'cards context']],
+  ['a card of no known type', XCX + '    cards:\n      - context: customer\n        type: custmer\n        sql: SELECT 1\n', [5, 'cards type']],
+  ['names with an id of one', XCX + '    names:\n      - context: customer\n        sql: SELECT :context_id\n', [5, 'names sql']],
+  ['names twice', XCX + '    names:\n      - {context: a, sql: SELECT 1}\n      - {context: a, sql: SELECT 2}\n', [5, 'names context']],
+  ['too much of a page', XCX + '    page_bytes: 65KiB\n', [3, 'xcx page_bytes']],
+  ['a query without a time', XCX + '    lookup_timeout: 0\n', [3, 'xcx lookup_timeout']],
   ['a variable that is not set', 'listen: 127.0.0.1:0\nlog:\n  level: ${E2E_NOT_SET}\n', [3, 'log level']],
   ['a variable never closed', 'listen: "${E2E_NOT_SET"\n', [1, 'listen']],
   ['tabs instead of spaces', 'http:\n\tmax_headers: 50\n', [2, '']],
@@ -179,6 +202,22 @@ describe('good files', () => {
     'every class': [PROVIDERS + 'models:\n' + ['local_small', 'local_large', 'cloud_small', 'cloud_large'].map((c) =>
       `  - {name: ${c}, class: ${c}, targets: [{provider: echo}]}\n`).join('')],
     'prices': [PROVIDERS + 'models:\n  - {name: m, prompt_price: 0.15, completion_price: "10", targets: [{provider: echo}]}\n'],
+    'queries of every kind': [`${XCX}    page_bytes: 8KiB
+    lookup_timeout: 500ms
+    pages:
+      - page: task-detail
+        sql: |
+          -- ; and :nobody may stand in a comment
+          SELECT title, due::date AS "due: :nobody", ':nobody; $1' AS x, $tag$ :nobody ; $tag$ AS y
+          FROM task WHERE id = :context_id AND site_id = :site_id AND owner = :user_id
+          AND tenant = :tenant AND page = :page AND :filters ->> 'state' IS NOT NULL
+      - {page: "*", sql: "WITH a AS (SELECT 1) TABLE a"}
+    cards:
+      - {context: customer, type: customer, sql: SELECT name AS title FROM member WHERE id = :context_id}
+      - {context: task, type: record, sql: VALUES (1)}
+    names:
+      - {context: customer, sql: "SELECT id, name FROM member WHERE id::text = ANY (:context_ids)"}
+`],
     'a variable that is set': ['log:\n  level: ${E2E_LEVEL}\n', { E2E_LEVEL: 'warn' }],
     'CRLF line ends': ['listen: 127.0.0.1:0\r\nlog:\r\n  level: info\r\n'],
     'a byte order mark': ['\ufefflisten: 127.0.0.1:0\n'],

@@ -461,6 +461,49 @@ TEST(help_and_markdown_hold_every_setting)
     buf_release(&table);
 }
 
+TEST(queries_stand_in_the_order_of_the_file)
+{
+    struct settings *s = good("dialects:\n xcx:\n  page_bytes: 1KiB\n  lookup_timeout: 300ms\n"
+                              "  pages:\n  - {page: task-detail, sql: 'SELECT :page'}\n"
+                              "  - page: '*'\n    sql: 'SELECT :user_id'\n"
+                              "  cards: [{context: customer, type: record, sql: 'SELECT 1'}]\n"
+                              "  names: [{context: task, sql: 'SELECT :context_ids'}]\n",
+                              NULL);
+    const struct lookup_settings *l = &s->xcx.lookups;
+    const struct query_settings  *pages = l->pages.items, *card = l->cards.items;
+    const struct query_settings  *name = l->names.items;
+
+    assert_int_equal(l->page_bytes, 1024);
+    assert_int_equal(l->timeout, 300 * CLOCK_MS);
+    assert_int_equal(l->pages.n, 2);
+    check_str(pages[0].of, "task-detail");
+    check_str(pages[0].sql, "SELECT :page");
+    check_str(pages[1].of, "*");
+    assert_int_equal(pages[1].line, 7);
+    assert_int_equal(l->cards.n, 1);
+    check_str(card->of, "customer");
+    check_str(card->type, "record");
+    assert_int_equal(l->names.n, 1);
+    check_str(name->of, "task");
+    check_str(name->sql, "SELECT :context_ids");
+    settings_free(s);
+
+    s = good(NULL, NULL);
+    assert_int_equal(s->xcx.lookups.pages.n, 0);
+    assert_int_equal(s->xcx.lookups.page_bytes, 4096);
+    assert_int_equal(s->xcx.lookups.timeout, 2 * CLOCK_S);
+    settings_free(s);
+}
+
+TEST(a_query_out_of_the_environment_is_not_shown)
+{
+    setenv("TEST_QUERY", "SELECT :secret", 1);
+    assert_null(load("dialects:\n xcx:\n  pages:\n  - page: a\n    sql: ${TEST_QUERY}\n", NULL));
+    check_buf(&mistakes, "conf.yaml:5: dialects.xcx.pages[0].sql: the value of a variable will "
+                         "not do\n");
+    unsetenv("TEST_QUERY");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +519,8 @@ int main(void)
         cmocka_unit_test(texts_are_what_they_must_be),
         cmocka_unit_test(settings_are_given_back_whole),
         cmocka_unit_test(help_and_markdown_hold_every_setting),
+        cmocka_unit_test(queries_stand_in_the_order_of_the_file),
+        cmocka_unit_test(a_query_out_of_the_environment_is_not_shown),
     };
     int failed = cmocka_run_group_tests(tests, check_scratch_begin, check_scratch_end);
 
