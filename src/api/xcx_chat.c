@@ -10,6 +10,7 @@
 #include "api/xcx_dialect.h"
 #include "api/xcx_prompt.h"
 #include "api/xcx_visit.h"
+#include "base/log.h"
 #include "base/utf8.h"
 #include "turn/keeper.h"
 #include "turn/reading.h"
@@ -23,6 +24,7 @@ enum { TITLE_CHARACTERS = 20 };
 /* ---- asking -------------------------------------------------------------------------------- */
 
 struct asking {
+    const struct model *model;
     struct xcx_visit   *visit;
     struct question    *question; /* everything below lives as long */
     struct turn_keeping keeping;
@@ -59,11 +61,9 @@ static void write_app_input(struct asking *a, const struct kept_chat *chat)
 {
     const struct asker *asker = guard_asker(a->visit->x);
     struct buf          out = BUF(64 << 10);
-    char                id[24];
 
-    snprintf(id, sizeof id, "%lld", (long long)asker->account);
     buf_lit(&out, ",\"biz_params\":{\"User_ID\":");
-    json_add_str(&out, asker->account ? str_of(id) : a->visit->whose.owner);
+    json_add_str(&out, xcx_visit_user_id(a->visit));
     buf_lit(&out, ",\"Role\":");
     json_add_str(&out, asker->role.n ? asker->role : STR("coach"));
     buf_lit(&out, ",\"Nickname\":");
@@ -88,14 +88,13 @@ static struct sink *make_sink(const struct asking *a)
     return whole_sink_new(a->visit->x, &xcx_dialect, state);
 }
 
-static void start_turn(struct asking *a, const struct model *model)
+static void start_turn(struct asking *a)
 {
     struct xcx_visit   *v = a->visit;
     const struct route *route = v->x->route;
-    struct sink        *sink = make_sink(a);
     struct turn_order   order = { .question = a->question,
-                                  .model = model,
-                                  .sink = sink,
+                                  .model = a->model,
+                                  .sink = make_sink(a),
                                   .asker = guard_asker(v->x),
                                   .route = route->path,
                                   .request_id = str_of(v->x->id),
@@ -109,21 +108,113 @@ static void start_turn(struct asking *a, const struct model *model)
     xcx_visit_end(v);
 }
 
+/* ---- what the operator's tables know of the page, and of what the talk is about --------------- */
+
+static void log_failed_lookup(const struct xcx_visit *v, const char *what)
+{
+    LOG(LOG_WARN, L_MSG("lookup failed"), L_TEXT("request_id", v->x->id), L_TEXT("what", what),
+        L_TEXT("why", v->lookup.verb.why));
+}
+
+static void on_card(struct verb *verb)
+{
+    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, lookup.verb);
+    struct asking    *a = v->ctx;
+    struct buf        more = BUF(1 << 20);
+
+    if (verb->end == STORE_OK) {
+        buf_lit(&more, "{\"card\":");
+        buf_add(&more, v->lookup.text);
+        buf_lit(&more, "}");
+        a->keeping.answer_more = arena_str(&a->question->arena, buf_str(&more));
+        buf_release(&more);
+    } else if (verb->end != STORE_NOT_FOUND) {
+        log_failed_lookup(v, "card");
+    }
+    start_turn(a);
+}
+
+/* The first answer shows it. */
+static void look_for_card(struct asking *a)
+{
+    struct xcx_visit          *v = a->visit;
+    const struct kept_chat    *c = &v->chats.chats[0];
+    struct lookup_about        about = xcx_visit_about(v, c->context_id);
+    const struct lookup_query *q =
+        c->n_messages == 0 && c->context_id.n ? lookup_card_of(api_store(), c->context_type) : NULL;
+
+    if (!q) {
+        start_turn(a);
+        return;
+    }
+    v->lookup.verb.done = on_card;
+    lookup_card(api_store(), &v->lookup, q, &about);
+}
+
+static void on_page(struct verb *verb)
+{
+    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, lookup.verb);
+    struct asking    *a = v->ctx;
+
+    if (verb->end == STORE_OK)
+        a->page.text = arena_str(&a->question->arena, v->lookup.text);
+    else
+        log_failed_lookup(v, "page");
+    look_for_card(a);
+}
+
+/* As JSON, but for a text, which is itself; nothing where there is none. */
+static struct str written(const struct json *value, struct arena *a)
+{
+    struct buf text = BUF(1 << 20);
+    struct str s = json_str(value);
+
+    if (!value || json_type(value) == JSON_STRING)
+        return s;
+    json_add_value(&text, value);
+    s = arena_str(a, buf_str(&text));
+    buf_release(&text);
+    return s;
+}
+
+/* What goes wrong here is no reason not to answer. */
+static void look_at_page(struct asking *a)
+{
+    struct xcx_visit          *v = a->visit;
+    const struct json         *root = json_root(v->body);
+    const struct json         *context = json_get(root, "pageContext");
+    const struct lookup_query *q;
+    struct lookup_about        about =
+        xcx_visit_about(v, written(json_get(context, "contextId"), &v->arena));
+
+    a->page.name = arena_str(&a->question->arena, json_str(json_get(root, "sourcePage")));
+    q = a->page.name.n ? lookup_page(api_store(), a->page.name) : NULL;
+    if (!q) {
+        look_for_card(a);
+        return;
+    }
+    about.page = a->page.name;
+    about.page_context = written(context, &v->arena);
+    v->lookup.verb.done = on_page;
+    lookup_text(api_store(), &v->lookup, q, &about);
+}
+
+/* ---- whose conversation it is -------------------------------------------------------------------- */
+
 static void on_chat(struct verb *verb)
 {
-    struct xcx_visit   *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
-    struct asking      *a = v->ctx;
-    const struct model *model;
+    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
+    struct asking    *a = v->ctx;
 
     if (verb->end != STORE_OK) {
         xcx_visit_fail(v, verb->end);
         return;
     }
-    model = find_model(v);
-    if (!model)
+    a->model = find_model(v);
+    if (!a->model)
         return;
     write_app_input(a, &v->chats.chats[0]);
-    start_turn(a, model);
+    look_at_page(a);
 }
 
 static void release_asking(struct xcx_visit *v)

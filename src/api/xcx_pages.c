@@ -48,11 +48,22 @@ static int64_t offset_of(const struct xcx_visit *v)
 
 /* ---- conversations ------------------------------------------------------------------------- */
 
-static void add_chat(const struct kept_chat *c, struct buf *out)
+/* What a conversation is about, and so what it is called, the operator's tables know. */
+struct history {
+    struct str *names;                        /* of each conversation, or empty */
+    size_t      next;                         /* the first that was not looked up */
+};
+
+static void add_chat(const struct kept_chat *c, struct str name, struct buf *out)
 {
     buf_addf(out, "{\"id\":%lld,\"title\":", (long long)c->id);
-    json_add_str(out, c->title.n ? c->title : STR("新对话"));
-    buf_lit(out, ",\"customerName\":null,\"lastMessage\":");
+    json_add_str(out, name.n ? name : c->title.n ? c->title : STR("新对话"));
+    buf_lit(out, ",\"customerName\":");
+    if (name.n)
+        json_add_str(out, name);
+    else
+        buf_lit(out, "null");
+    buf_lit(out, ",\"lastMessage\":");
     if (c->last_message_at)
         json_add_str(out, first_characters(c->last_message, LAST_MESSAGE_CHARACTERS));
     else
@@ -62,24 +73,95 @@ static void add_chat(const struct kept_chat *c, struct buf *out)
     buf_lit(out, ",\"unreadCount\":0}");
 }
 
+static void answer_history(struct xcx_visit *v)
+{
+    const struct history *h = v->ctx;
+    struct buf            out = BUF(LIST_LIMIT);
+
+    buf_lit(&out, "{\"items\":[");
+    for (size_t i = 0; i < v->chats.n; i++) {
+        if (i)
+            buf_lit(&out, ",");
+        add_chat(&v->chats.chats[i], h->names[i], &out);
+    }
+    add_paging(v, v->chats.total, &out);
+    xcx_visit_answer(v, buf_str(&out));
+    buf_release(&out);
+}
+
+static void look_up_names(struct xcx_visit *v);
+
+static bool is_of_type(const struct kept_chat *c, struct str type)
+{
+    return c->context_id.n && str_eq(c->context_type, type);
+}
+
+/* Without names the list is good all the same. */
+static void on_names(struct verb *verb)
+{
+    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, lookup.verb);
+    struct history   *h = v->ctx;
+    struct str        type = v->chats.chats[h->next].context_type;
+
+    for (size_t i = 0; verb->end == STORE_OK && i < v->chats.n; i++)
+        for (size_t j = 0; is_of_type(&v->chats.chats[i], type) && j < v->lookup.n; j++)
+            if (str_eq(v->lookup.names[j].id, v->chats.chats[i].context_id))
+                h->names[i] = arena_str(&v->arena, v->lookup.names[j].name);
+    h->next++;
+    look_up_names(v);
+}
+
+static bool was_looked_up(const struct xcx_visit *v, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (is_of_type(&v->chats.chats[i], v->chats.chats[at].context_type))
+            return true;
+    return false;
+}
+
+static void look_up_type(struct xcx_visit *v, const struct lookup_query *q, struct str type)
+{
+    struct lookup_about about = xcx_visit_about(v, STR(""));
+    struct str         *ids = arena_new(&v->arena, v->chats.n * sizeof *ids);
+    size_t              n = 0;
+
+    for (size_t i = 0; i < v->chats.n; i++)
+        if (is_of_type(&v->chats.chats[i], type))
+            ids[n++] = v->chats.chats[i].context_id;
+    v->lookup.verb.done = on_names;
+    lookup_names(api_store(), &v->lookup, q, &about, ids, n);
+}
+
+/* One query for all conversations of a kind. */
+static void look_up_names(struct xcx_visit *v)
+{
+    struct history *h = v->ctx;
+
+    for (; h->next < v->chats.n; h->next++) {
+        const struct kept_chat    *c = &v->chats.chats[h->next];
+        const struct lookup_query *q =
+            c->context_id.n ? lookup_names_of(api_store(), c->context_type) : NULL;
+
+        if (!q || was_looked_up(v, h->next))
+            continue;
+        look_up_type(v, q, c->context_type);
+        return;
+    }
+    answer_history(v);
+}
+
 static void on_chats(struct verb *verb)
 {
     struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
-    struct buf        out = BUF(LIST_LIMIT);
+    struct history   *h;
 
     if (verb->end != STORE_OK) {
         xcx_visit_fail(v, verb->end);
         return;
     }
-    buf_lit(&out, "{\"items\":[");
-    for (size_t i = 0; i < v->chats.n; i++) {
-        if (i)
-            buf_lit(&out, ",");
-        add_chat(&v->chats.chats[i], &out);
-    }
-    add_paging(v, v->chats.total, &out);
-    xcx_visit_answer(v, buf_str(&out));
-    buf_release(&out);
+    h = v->ctx = arena_new(&v->arena, sizeof *h);
+    h->names = arena_new(&v->arena, (v->chats.n + 1) * sizeof *h->names);
+    look_up_names(v);
 }
 
 void xcx_serve_history(struct http_exchange *x, const struct http_reader *rq)

@@ -37,9 +37,28 @@ void xcx_visit_end(struct xcx_visit *v)
     verb_drop(&v->chats.verb);
     verb_drop(&v->messages.verb);
     verb_drop(&v->turn.verb);
+    verb_drop(&v->lookup.verb);
     json_free(v->body);
     arena_release(&v->arena);
     mem_free(v);
+}
+
+struct str xcx_visit_user_id(struct xcx_visit *v)
+{
+    int64_t account = guard_asker(v->x)->account;
+    char    id[24];
+
+    if (!account)
+        return v->whose.owner;
+    snprintf(id, sizeof id, "%lld", (long long)account);
+    return arena_str(&v->arena, str_of(id));
+}
+
+struct lookup_about xcx_visit_about(struct xcx_visit *v, struct str context_id)
+{
+    return (struct lookup_about){ .site_id = v->whose.tenant,
+                                  .user_id = xcx_visit_user_id(v),
+                                  .context_id = context_id };
 }
 
 /* ---- ends -------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "net/http_server.h"
+#include "store/lookup.h"
 #include "store/turns.h"
 
 struct xcx_visit {
@@ -17,6 +18,7 @@ struct xcx_visit {
     struct chat_call      chats;
     struct message_call   messages;
     struct turn_call      turn;
+    struct lookup_call    lookup;
     struct json_doc      *body;
     int64_t               answer, from;       /* whose events, and from which on */
 
@@ -27,6 +29,12 @@ struct xcx_visit {
 /* NULL: it has been refused, as there is no database. */
 struct xcx_visit *xcx_visit_new(struct http_exchange *x);
 void              xcx_visit_end(struct xcx_visit *v);     /* it was answered, or is a turn now */
+
+/* What the operator's own queries are asked about. */
+struct lookup_about xcx_visit_about(struct xcx_visit *v, struct str context_id);
+
+/* The person's number, as the operator's tables know it, or the name of the key. */
+struct str xcx_visit_user_id(struct xcx_visit *v);
 
 /* All of these end the visit. */
 void xcx_visit_answer(struct xcx_visit *v, struct str json);

@@ -20,6 +20,7 @@ struct turn_keeping {
     struct chat_name chat;                    /* must be there                  */
     struct str       content, name, more;     /* of the question, as the chat keeps it */
     struct str       title;                   /* if the chat has none yet       */
+    struct str       answer_more;             /* JSON that the answer is kept with */
     bool             counts_characters;       /* as what the answer has used; else tokens */
     struct str       apology;                 /* is added to an answer that failed */
 

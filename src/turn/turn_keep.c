@@ -350,6 +350,7 @@ static void send_save(struct memory *m)
                                     .content = buf_str(&g.text),
                                     .reasoning = buf_str(&g.reasoning),
                                     .tool_calls = buf_str(&calls),
+                                    .more = m->keeping.answer_more,
                                     .tokens_used = tokens_used(t, &g),
                                     .provider_session = m->keeping.goes_on ? g.session : STR(""),
                                     .seq = m->kept.kept_to,
