@@ -1,4 +1,4 @@
-// Behind nginx, as it stands in the world: one, and two in a row.
+// Behind nginx, as it stands in the world: one, two in a row, and one before two of ours.
 //
 // A proxy that gathers what it hands on makes a stream that is not one, and no client can tell
 // why. So most of this is about time. What has to hold on a busy machine too is proved without
@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
 import { start as startProvider } from '../providers/lib/index.mjs';
 import { chain } from './lib/nginx.mjs';
+import { startPair } from './lib/pair.mjs';
 import { ask, post, req } from './lib/raw.mjs';
 import { heard, read } from './lib/reader.mjs';
 import { duration, eventually, ms, start } from './lib/server.mjs';
@@ -322,4 +323,109 @@ test('our own WebSocket to a provider that is behind two nginx', async (t) => {
   assert.equal(await r.over, 'whole');
   assert.equal(heard(r).text, text, r.text);
   assert.ok(heard(r).done);
+});
+
+// ---- two of ours -------------------------------------------------------------
+
+describe('before two', () => {
+  let pair;
+  const headers = { authorization: 'Bearer a-key' };
+  before(async () => {
+    const echo = (name, tokens_per_second) => ({ name, kind: 'echo', tokens_per_second });
+    pair = await startPair({
+      access: { keys: ['a-key'] }, drain_seconds: duration(10000),
+      providers: [echo('quick', 0), echo('slow', 50)],
+      models: [{ name: 'quick', targets: [{ provider: 'quick' }] }, { name: 'slow', targets: [{ provider: 'slow' }] }],
+    });
+  });
+  after(() => pair?.stop());
+
+  const one = (model, text, more) => read(pair.port, { body: question(model, text, more), headers });
+  async function isAnswered(text, more) {
+    const r = one('quick', text, more);
+    assert.equal(await r.over, 'whole');
+    assert.equal(r.status, 200, r.text);
+    assert.equal(more?.stream === false ? JSON.parse(r.text).choices[0].message.content : heard(r).text, text);
+  }
+  const turnsOf = (s) => s.lines.filter((l) => l.includes(' msg=turn ')).length;
+
+  test('they take turns', async () => {
+    for (let i = 0; i < 10; i++) await isAnswered(`turn ${i}`);
+    await eventually(() => assert.deepEqual(pair.servers.map(turnsOf), [5, 5]));
+  });
+
+  test('both restart, one after the other, and nobody notices', async () => {
+    let stop = false;
+    const asked = { streams: 0, whole: 0 };
+    const long = words(30), bad = [];
+    const stream = async (i) => {
+      while (!stop) {
+        const r = one('slow', `${i} ${long}`);
+        asked.streams++;
+        const end = await r.over;
+        const { text, done } = heard(r);
+        if (end !== 'whole' || r.status !== 200 || !done || text !== `${i} ${long}`) bad.push(`stream: ${end} ${r.status} ${r.error} ${r.text.slice(-200)}`);
+      }
+    };
+    const whole = async (i) => {
+      while (!stop) {
+        const r = one('quick', `whole ${i}`, { stream: false });
+        asked.whole++;
+        const end = await r.over;
+        if (end !== 'whole' || r.status !== 200) bad.push(`whole: ${end} ${r.status} ${r.error} ${r.text.slice(-200)}`);
+      }
+    };
+    const running = [...Array.from({ length: 20 }, (_, i) => stream(i)), ...Array.from({ length: 4 }, (_, i) => whole(i))];
+    for (const i of [0, 1, 0, 1]) {
+      await sleep(ms(500));
+      assert.ok(turnsOf(pair.servers[i]) > 0, 'each is asked, and again when it is back');
+      await pair.restart(i);
+    }
+    stop = true;
+    await Promise.all(running);
+    assert.deepEqual(bad, [], pair.nginx.log.split('\n').filter((l) => !l.includes('Connection refused')).join('\n'));
+    assert.ok(asked.streams >= 40 && asked.whole >= 40, JSON.stringify(asked));
+  });
+
+  test('nginx has nothing to say while one of them is there', async () => {
+    const statuses = async () => Promise.all(Array.from({ length: 10 }, async (_, i) => {
+      const r = one('quick', `x ${i}`, { stream: i % 2 === 0 });
+      await r.over;
+      return r.status;
+    }));
+    await pair.kill9(0);
+    assert.deepEqual(await statuses(), Array(10).fill(200));
+    await pair.kill9(1);
+    assert.deepEqual(await statuses(), Array(10).fill(502));
+    await pair.restart(0);
+    assert.deepEqual(await statuses(), Array(10).fill(200));
+    await pair.restart(1);
+    assert.deepEqual(await statuses(), Array(10).fill(200));
+  });
+
+  test('a server that dies takes its streams with it, and no reader takes them for whole', async () => {
+    const text = words(80);
+    const readers = Array.from({ length: 10 }, () => one('slow', text));
+    await Promise.all(readers.map((r) => r.until(() => heard(r).words.length > 3, 'a few words')));
+    await pair.kill9(0);
+    const ends = await Promise.all(readers.map(async (r) => [await r.over, heard(r).done, heard(r).text === text].join()));
+    await pair.restart(0);
+    assert.deepEqual(ends.sort(), [...Array(5).fill('broken,false,false'), ...Array(5).fill('whole,true,true')]);
+  });
+
+  test('two that hang are a 504, and are asked again when they go on', async (t) => {
+    const way = await chain(pair.servers, { readTimeout: duration(500) });
+    t.after(() => way.stop());
+    const statuses = () => Promise.all([1, 2, 3, 4].map(async () => {
+      const r = read(way.port, { body: question('quick', 'x'), headers });
+      await r.over;
+      return r.status;
+    }));
+    assert.deepEqual(await statuses(), Array(4).fill(200));
+    for (const s of pair.servers) s.kill('SIGSTOP');
+    const hung = await statuses().finally(() => { for (const s of pair.servers) s.kill('SIGCONT'); });
+    assert.deepEqual(hung, Array(4).fill(504));
+    assert.deepEqual(await statuses(), Array(4).fill(200));
+    for (const s of pair.servers) await s.metricBecomes('runnel_turns_running', 0);
+  });
 });
