@@ -175,6 +175,7 @@ static void end_now(void)
     service.cut_at = clock_now() + LAST_WORDS_MS * CLOCK_MS;
     if (turns_alive())
         LOG(LOG_WARN, L_MSG("ending running turns"), L_INT("turns", turns_alive()));
+    http_server_hurry(&service.server);
     turns_interrupt_all(FAULT_SHUTDOWN);
 }
 

@@ -33,16 +33,27 @@ enum {
     PENDING_LIMIT = 64 * 1024,
     REFUSALS_AT_ONCE = 256,
     FILES_KEPT_BACK = 64,                     /* descriptors that are not clients' */
+    LAST_REQUEST_MS = 250,
 };
 
 /* ---- states --------------------------------------------------------------------- */
+
+/* A proxy may be sending on an idle connection just when we would close it, and must not ask
+ * again elsewhere what it has sent. So idle ones outlive the start of draining: what they
+ * carry yet is answered, and told that it is the last. */
+static uint64_t idle_timeout(const struct http_server *s)
+{
+    uint64_t last = LAST_REQUEST_MS * CLOCK_MS;
+
+    return s->draining && last < s->settings->idle_timeout ? last : s->settings->idle_timeout;
+}
 
 static uint64_t state_timeout(const struct http_conn *c, enum conn_state state)
 {
     const struct http_settings *s = c->server->settings;
 
     switch (state) {
-    case CONN_IDLE:      return s->idle_timeout;
+    case CONN_IDLE:      return idle_timeout(c->server);
     case CONN_HEAD:      return s->header_timeout;
     case CONN_BODY:      return s->body_timeout;
     case CONN_LINGERING: return s->linger_timeout;
@@ -263,8 +274,7 @@ static void conn_go_on(struct note *n)
     if (c->state == CONN_CLOSED)
         return;
     stream_read(&c->stream, !c->ended && c->pending.n < PENDING_LIMIT);
-    if (is_reading(c) && c->pending.n == 0 &&
-        (c->ended || (c->server->draining && c->state == CONN_IDLE)))
+    if (is_reading(c) && c->pending.n == 0 && c->ended)
         http_conn_linger(c);
 }
 
@@ -456,9 +466,21 @@ void http_server_drain(struct http_server *s)
     LIST_EACH(&s->connections, k) {
         struct http_conn *c = LIST_OWNER(k, struct http_conn, link);
 
+        if (c->x.phase == HTTP_ASKED)         /* a head that is out has promised more */
+            c->x.keep_alive = false;
+        if (c->state == CONN_IDLE)
+            http_conn_enter(c, CONN_IDLE);
+    }
+}
+
+void http_server_hurry(struct http_server *s)
+{
+    LIST_EACH(&s->connections, k) {
+        struct http_conn *c = LIST_OWNER(k, struct http_conn, link);
+
         c->x.keep_alive = false;
         if (c->state == CONN_IDLE)
-            note_leave(&c->go_on);
+            http_conn_linger(c);
     }
 }
 

@@ -78,7 +78,8 @@ int  http_server_open(struct http_server *s, const struct http_app *app,
                       const union address *at, union address *bound);
 void http_server_configure(struct http_server *s, const struct http_settings *settings,
                            uint64_t queue_bytes);
-void http_server_drain(struct http_server *s);       /* no new work; idle ones close     */
+void http_server_drain(struct http_server *s);       /* no new ones; idle ones close soon */
+void http_server_hurry(struct http_server *s);       /* after drain: no last requests    */
 void http_server_cut(struct http_server *s);         /* close what is left               */
 bool http_server_is_empty(const struct http_server *s);
 

@@ -31,26 +31,31 @@ static void take_a_rest(struct listener *l, int error)
     LOG(LOG_ERROR, L_MSG("cannot accept connections"), L_TEXT("why", strerror(error)));
 }
 
+/* False: nobody waits any more, or nobody can be taken now. */
+static bool take_one(struct listener *l)
+{
+    union address peer;
+    socklen_t     size = sizeof peer;
+    int           fd = accept4(l->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd >= 0) {
+        l->on(l, fd, &peer);
+        return true;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        take_a_rest(l, errno);
+    return errno == EINTR || errno == ECONNABORTED;
+}
+
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
     struct listener *l = poll->data;
 
     (void)status;
     (void)events;
-    for (int i = 0; i < ACCEPTS_PER_PASS && l->open; i++) {
-        union address peer;
-        socklen_t     size = sizeof peer;
-        int           fd = accept4(l->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-        if (fd >= 0) {
-            l->on(l, fd, &peer);
-            continue;
-        }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            take_a_rest(l, errno);
-        if (errno != EINTR && errno != ECONNABORTED)
+    for (int i = 0; i < ACCEPTS_PER_PASS && l->open; i++)
+        if (!take_one(l))
             return;
-    }
 }
 
 static int open_socket(const union address *at, union address *bound)
@@ -90,6 +95,9 @@ int listener_open(struct listener *l, const union address *at, union address *bo
 
 void listener_close(struct listener *l)
 {
+    for (int i = 0; i < BACKLOG && l->open; i++)
+        if (!take_one(l))
+            break;
     if (!l->open)
         return;
     l->open = false;

@@ -23,6 +23,6 @@ struct listener {
 /* Returns 0, or a negative UV code. The port may be 0; `bound` tells the real one. */
 int  listener_open(struct listener *l, const union address *at, union address *bound,
                    void (*on)(struct listener *l, int fd, const union address *peer));
-void listener_close(struct listener *l);
+void listener_close(struct listener *l);      /* takes those who wait already   */
 
 #endif
