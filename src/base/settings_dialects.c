@@ -1,6 +1,6 @@
 /* settings_dialects.c - the rows for the doors that clients come in by. */
-#include "base/lookup_sql.h"
 #include "base/address.h"
+#include "base/lookup_sql.h"
 #include "base/settings_rows.h"
 
 #include <stdio.h>
@@ -119,14 +119,21 @@ void settings_check_lookups(const struct conf_load *load, const struct lookup_se
 }
 
 /* ---- the doors ------------------------------------------------------------------------- */
+
 static const char *const newcomers[] = { "as_access", "pending", "approved", NULL };
 static const char *const off_on[] = { "off", "on", NULL };
 static const char *const failings[] = { "open", "closed", NULL };
 
+static bool is_credential(struct str s)
+{
+    return settings_is_visible(s) && s.n <= 200;
+}
+
 static const struct conf_field wechat_rows[] = {
-    TEXT("app_id", wechat_settings, app_id, "", settings_is_visible, "visible ASCII",
+    TEXT("app_id", wechat_settings, app_id, "", is_credential, "up to 200 of visible ASCII",
          "The mini-program whose users may log in; empty: nobody may."),
-    SECRET("app_secret", wechat_settings, app_secret, "", settings_is_visible, "visible ASCII",
+    SECRET("app_secret", wechat_settings, app_secret, "", is_credential,
+           "up to 200 of visible ASCII",
            "What WeChat knows us by. Better ${NAME} than the secret itself."),
     TEXT("base_url", wechat_settings, base_url, "https://api.weixin.qq.com",
          settings_is_web_address, "an address without a query (https://host)",

@@ -368,8 +368,8 @@ TEST(a_log_in_has_what_it_needs)
         { SIGNS KEEPS "dialects: {xcx: {content_check: on}}\n",
           ABOUT "content_check: it asks WeChat, for which dialects.xcx.wechat needs an app_id\n" },
         { "dialects: {xcx: {wechat: {app_secret: \"a secret\"}}}\n",
-          "conf.yaml:1: dialects.xcx.wechat.app_secret: expects visible ASCII, not what is "
-          "there\n" },
+          "conf.yaml:1: dialects.xcx.wechat.app_secret: expects up to 200 of visible ASCII, not "
+          "what is there\n" },
     };
 
     for (size_t i = 0; i < COUNT(rows); i++) {
