@@ -101,9 +101,12 @@ describe('a code of wx.login()', () => {
     const first = await login('pia');
     assert.deepEqual([first.status, first.expiresIn], ['pending', 7200]);
     assert.deepEqual(await accounts('pia'), [['default', 'pending', '', '']]);
-    assert.equal(await guarded(first.token), 403);
+    const history = () => fetch(`http://127.0.0.1:${server.port}/api/xcx/chat/history`, { headers: { authorization: `Bearer ${first.token}` } });
+    const r = await history();
+    assert.deepEqual([r.status, await r.json()], [403, { code: 403, message: 'this account waits for approval' }]);
     await account('approve', 'pia');
     await becomes(200, first.token);
+    assert.deepEqual((await (await history()).json()).data.items, []);
     assert.equal((await login('pia')).status, 'approved');
     await account('disable', 'pia');
     await becomes(403, first.token);
