@@ -6,6 +6,7 @@
  */
 #include "api/api.h"
 #include "api/guard.h"
+#include "api/wechat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -82,6 +83,9 @@ static void use_settings(struct settings *s)
     log_setup((enum log_level)s->log_level, (enum log_format)s->log_format);
     admit_configure(&s->turns);
     api_configure(s);
+    wechat_configure(s);
+    if (s->xcx.dev_login)
+        LOG(LOG_WARN, L_MSG("dialects.xcx.dev_login is on: anybody may log in as anybody"));
     if (service.serving)
         http_server_configure(&service.server, &s->http, s->stream.queue_bytes);
     offer_use(catalog_new(s));                /* last: it frees the settings before */
@@ -119,6 +123,7 @@ static void find_mistakes(const struct settings *s, struct buf *mistakes)
     find_database_mistake(&load, s->database.url);
     find_key_mistake(&load, &s->access);
     catalog_find_mistakes(s, service.file, mistakes);
+    wechat_find_mistakes(s, service.file, mistakes);
 }
 
 static struct settings *load(struct buf *mistakes)
@@ -276,6 +281,7 @@ static int serve(void)
     LOG(LOG_INFO, L_MSG("stopped"));
     log_flush();
     guard_release();
+    wechat_release();
     http_clients_close();
     ws_clients_close();
     keeper_release();

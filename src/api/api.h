@@ -50,5 +50,8 @@ void xcx_serve_stop(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_livez(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_readyz(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_metrics(struct http_exchange *x, const struct http_reader *rq);
+void xcx_serve_login(struct http_exchange *x, const struct http_reader *rq);
+void xcx_serve_refresh(struct http_exchange *x, const struct http_reader *rq);
+void xcx_serve_dev_login(struct http_exchange *x, const struct http_reader *rq);
 
 #endif

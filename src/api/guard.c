@@ -1,8 +1,8 @@
 #include "api/guard.h"
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/mem.h"
-#include "wire/jwt.h"
 #include "wire/sha256.h"
 
 #include <stdio.h>
@@ -13,6 +13,7 @@ enum {
     KNOWN_MAX = 10000,
     STALE_S = 60,                             /* believed while nobody can be asked */
     LEEWAY_S = 60,
+    TOKEN_ID_LETTERS = 16,
     WORDS_MAX = 160,
 };
 
@@ -282,19 +283,49 @@ static bool is_token(struct str shown)
     return guard.key && dot && memchr(dot + 1, '.', (size_t)(shown.p + shown.n - dot - 1));
 }
 
-/* True: it is settled. */
-static bool look_up_token(struct known *k, struct str shown)
+enum jwt_verdict guard_read_token(struct str token, struct str type, struct jwt *out)
 {
     const struct access_settings *a = guard.settings;
     const struct jwt_key         *keys[] = { guard.key };
     struct jwt_rules              rules = { .keys = keys,
-                                            .n_keys = 1,
+                                            .n_keys = guard.key != NULL,
                                             .issuer = a->jwt_issuer,
                                             .audience = a->jwt_audience,
                                             .tenant_claim = a->jwt_tenant_claim,
+                                            .type = type,
                                             .leeway = LEEWAY_S };
+
+    return jwt_check(&rules, token, clock_wall_ms() / 1000, out);
+}
+
+bool guard_make_token(struct str type, struct str tenant, struct str subject, uint64_t lifetime,
+                      struct buf *token)
+{
+    const struct access_settings *a = guard.settings;
+    char                          id[TOKEN_ID_LETTERS + 1];
+    struct jwt_claims             claims = { .type = type,
+                                             .issuer = a->jwt_issuer,
+                                             .audience = a->jwt_audience,
+                                             .subject = subject,
+                                             .id = { id, TOKEN_ID_LETTERS },
+                                             .tenant_claim = a->jwt_tenant_claim,
+                                             .tenant = tenant,
+                                             .issued = clock_wall_ms() / 1000 };
+
+    if (!guard.key || jwt_key_alg(guard.key) != JWT_HS256)
+        return false;
+    id_fill(id, TOKEN_ID_LETTERS);
+    claims.expires = claims.issued + (int64_t)(lifetime / CLOCK_S);
+    jwt_sign(guard.key, &claims, token);
+    return !token->over;
+}
+
+/* True: it is settled. */
+static bool look_up_token(struct known *k, struct str shown)
+{
+    const struct access_settings *a = guard.settings;
     struct jwt                    jwt;
-    enum jwt_verdict              v = jwt_check(&rules, shown, clock_wall_ms() / 1000, &jwt);
+    enum jwt_verdict              v = guard_read_token(shown, STR(""), &jwt);
     struct str                    tenant = jwt.tenant.n ? jwt.tenant : STR("default");
     char                          why[WORDS_MAX];
 

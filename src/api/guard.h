@@ -11,6 +11,7 @@
 #include "base/settings.h"
 #include "net/http_server.h"
 #include "store/askers.h"
+#include "wire/jwt.h"
 
 /* From now on; the settings stay the caller's, the store may be NULL. False: `why` tells what is
  * wrong with the key for tokens, and nothing was changed. */
@@ -26,6 +27,12 @@ void                guard_forget(const struct http_exchange *x);
 
 /* Whose is what is kept of his turns: the person's subject, else a name of the key. */
 struct str guard_owner(const struct http_exchange *x, struct arena *a);
+
+/* The tokens that a log-in gives; an empty type is of those that show who asks. False: there is
+ * no key that can sign. */
+bool guard_make_token(struct str type, struct str tenant, struct str subject, uint64_t lifetime,
+                      struct buf *token);
+enum jwt_verdict guard_read_token(struct str token, struct str type, struct jwt *out);
 
 bool guard_may_use(const struct http_exchange *x, struct str model);
 

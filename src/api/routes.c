@@ -34,6 +34,12 @@ static const struct route routes[] = {
       false },
     { HTTP_METHOD_POST, "/api/xcx/chat/{id}/stop", xcx_serve_stop, ROUTE_PLAIN, ROUTE_GUARDED,
       false },
+    { HTTP_METHOD_POST, "/api/xcx/auth/login", xcx_serve_login, ROUTE_TAKES_JSON, ROUTE_OPEN,
+      false },
+    { HTTP_METHOD_POST, "/api/xcx/auth/refresh", xcx_serve_refresh, ROUTE_TAKES_JSON, ROUTE_OPEN,
+      false },
+    { HTTP_METHOD_POST, "/api/xcx/auth/dev-login", xcx_serve_dev_login, ROUTE_TAKES_JSON,
+      ROUTE_OPEN, false },
     { HTTP_METHOD_GET, "/livez", ops_serve_livez, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/readyz", ops_serve_readyz, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/metrics", ops_serve_metrics, ROUTE_PLAIN, ROUTE_OPEN, true },
@@ -212,11 +218,18 @@ static void on_request(struct http_exchange *x, const struct http_reader *rq)
 
 /* ---- after it ---------------------------------------------------------------------------- */
 
+/* Of a request that is answered later, the path is gone; the route's own says enough. */
+static struct str path_or_route(const struct http_exchange *x, struct str path)
+{
+    const struct route *route = x->route;
+
+    return !path.n && route ? str_of(route->path) : path;
+}
+
 static void write_refusal(const struct http_exchange *x, struct str path, int status,
                           const char *why, struct buf *body)
 {
-    (void)x;
-    if (str_starts(path, STR("/api/xcx/")))
+    if (str_starts(path_or_route(x, path), STR("/api/xcx/")))
         xcx_write_refusal(body, status, why);
     else
         openai_write_error(body, status, why, NULL, status == 401 ? "invalid_api_key" : NULL);
@@ -232,8 +245,7 @@ static void on_end(const struct http_exchange *x, struct str path)
     metric_add_labelled(METRIC_REQUESTS, route ? route->path : "none", status);
     if (x->logged)
         return;
-    if (!path.n && route)
-        path = str_of(route->path);           /* it was answered later          */
+    path = path_or_route(x, path);
     if (path.n > 200)
         path.n = 200;
     LOG(route && route->quiet ? LOG_DEBUG : LOG_INFO, L_MSG("request"), L_TEXT("request_id", x->id),

@@ -1,6 +1,6 @@
 /* xcx_answer.h - answers as the mini-program reads them.
  *
- *     {"code":0,"data":...}               a good one; without dialects.xcx.wrap_responses the data alone
+ *     {"code":0,"data":...}               a good one; the data alone if wrap_responses is false
  *     {"code":403,"message":"..."}        a refusal; the code is the HTTP status
  *
  * dialects.xcx.ascii is kept to in all of them.

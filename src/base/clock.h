@@ -1,7 +1,8 @@
 /* clock.h - what time it is.
  *
  * clock_now() is a monotonic reading taken once per loop pass: cheap, and the
- * same for everything that happens in that pass. clock_exact() asks the kernel.
+ * same for everything that happens in that pass; it is never from before a sleep.
+ * clock_exact() asks the kernel.
  * Wall time is for people, tokens and signatures, never for waiting.
  */
 #ifndef BASE_CLOCK_H
@@ -16,6 +17,7 @@
 uint64_t clock_now(void);                     /* nanoseconds, cached            */
 uint64_t clock_exact(void);                   /* nanoseconds, fresh             */
 void     clock_update(void);                  /* called by the loop             */
+void     clock_forget(void);                  /* so is this: before it sleeps   */
 /* "2026-03-20T10:00:00.123456+00:00", of microseconds since 1970. */
 enum { CLOCK_ISO_SIZE = 40 };
 void clock_iso(int64_t micros, char out[CLOCK_ISO_SIZE]);

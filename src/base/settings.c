@@ -192,6 +192,7 @@ struct settings *settings_load(const char *file, const char *const *overrides, s
     if (s->providers.n == 0 && s->models.n == 0)
         add_echo(s);
     settings_complete_access(&load, s);
+    settings_check_dialects(&load, s);
     settings_complete_providers(&load, s);
     settings_check_models(&load, s);
     settings_check_lookups(&load, &s->xcx.lookups);

@@ -51,13 +51,30 @@ struct query_settings {
     struct str sql;
 };
 
+struct wechat_settings {
+    struct str app_id, app_secret;            /* empty: no log-in               */
+    struct str base_url, ca_file;
+    struct str tenant;                        /* of those who log in            */
+    uint64_t   timeout;                       /* ns                             */
+    int        new_accounts;                  /* enum wechat_new                */
+    uint64_t   token_lifetime;                /* ns                             */
+    uint64_t   refresh_lifetime;              /* ns; 0: no such tokens          */
+};
+enum wechat_new { WECHAT_NEW_AS_ACCESS, WECHAT_NEW_PENDING, WECHAT_NEW_APPROVED };
+
 struct xcx_settings {
     struct str             model; /* empty: the first one           */
     int                    wrap_responses, ascii;
     int                    on_leave; /* enum leaving                   */
     uint64_t               reuse_customer, reuse_coach, reuse_general; /* ns             */
     struct lookup_settings lookups;
+    int                    dev_login;
+    int                    content_check;
+    int                    content_check_failing; /* enum content_check_failing     */
+    struct wechat_settings wechat;
 };
+
+enum content_check_failing { CONTENT_CHECK_FAILS_OPEN, CONTENT_CHECK_FAILS_CLOSED };
 
 struct provider_settings {
     int               line;

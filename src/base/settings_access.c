@@ -15,14 +15,6 @@ static bool is_conninfo(struct str s)
            memchr(s.p, '=', s.n);
 }
 
-static bool is_visible(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f)
-            return false;
-    return true;
-}
-
 /* ---- the rows -------------------------------------------------------------------- */
 
 static const char *const no_yes[] = { "false", "true", NULL };
@@ -62,7 +54,7 @@ static const struct conf_field access_rows[] = {
          "The aud that tokens must have; empty: any."),
     TEXT("jwt_tenant_claim", access_settings, jwt_tenant_claim, "tenant", settings_is_name,
          "a name without spaces", "The claim that names the tenant."),
-    SECRETS("keys", access_settings, keys, is_visible, "visible ASCII",
+    SECRETS("keys", access_settings, keys, settings_is_visible, "visible ASCII",
             "Keys that may ask without being in the database."),
     CHOICE("new_accounts", access_settings, new_accounts, "pending", new_accounts,
            "What an account is when its first token comes."),

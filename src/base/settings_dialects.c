@@ -1,4 +1,5 @@
 /* settings_dialects.c - the rows for the doors that clients come in by. */
+#include "base/address.h"
 #include "base/lookup_sql.h"
 #include "base/settings_rows.h"
 
@@ -119,6 +120,40 @@ void settings_check_lookups(const struct conf_load *load, const struct lookup_se
 
 /* ---- the doors ------------------------------------------------------------------------- */
 
+static const char *const newcomers[] = { "as_access", "pending", "approved", NULL };
+static const char *const off_on[] = { "off", "on", NULL };
+static const char *const failings[] = { "open", "closed", NULL };
+
+static bool is_credential(struct str s)
+{
+    return settings_is_visible(s) && s.n <= 200;
+}
+
+static const struct conf_field wechat_rows[] = {
+    TEXT("app_id", wechat_settings, app_id, "", is_credential, "up to 200 of visible ASCII",
+         "The mini-program whose users may log in; empty: nobody may."),
+    SECRET("app_secret", wechat_settings, app_secret, "", is_credential,
+           "up to 200 of visible ASCII",
+           "What WeChat knows us by. Better ${NAME} than the secret itself."),
+    TEXT("base_url", wechat_settings, base_url, "https://api.weixin.qq.com",
+         settings_is_web_address, "an address without a query (https://host)",
+         "Where WeChat's server interface is."),
+    TEXT("ca_file", wechat_settings, ca_file, "", NULL, NULL,
+         "Certificates to trust instead of the system's, in a PEM file."),
+    TIME("timeout", wechat_settings, timeout, "5s", 10, 60,
+         "The longest a log-in or a check of content waits for WeChat."),
+    TEXT("tenant", wechat_settings, tenant, "default", settings_is_name, "a name without spaces",
+         "Whose accounts they are."),
+    CHOICE("new_accounts", wechat_settings, new_accounts, "as_access", newcomers,
+           "What an account is when its owner first logs in; as_access: as access.new_accounts."),
+    TIME("token_lifetime", wechat_settings, token_lifetime, "2h", 1000, 2592000,
+         "How long a token is good that a log-in gives..."),
+    TIME("refresh_lifetime", wechat_settings, refresh_lifetime, "720h", 0, 31536000,
+         "...and how long new ones are given for it without a log-in; 0: never."),
+    END
+};
+static const struct conf_record wechat_record = { .fields = wechat_rows };
+
 static const struct conf_field xcx_rows[] = {
     TEXT("model", xcx_settings, model, "", NULL, NULL,
          "The model that answers the mini-program; empty: the first one."),
@@ -145,6 +180,13 @@ static const struct conf_field xcx_rows[] = {
           "The most that the model is told of a page."),
     TIME("lookup_timeout", xcx_settings, lookups.timeout, "2s", 10, 60,
          "How long such a query may take; as long again it may wait for its turn."),
+    CHOICE("dev_login", xcx_settings, dev_login, "false", no_yes,
+           "Lets anybody on this machine log in as anybody: for trying things out."),
+    CHOICE("content_check", xcx_settings, content_check, "off", off_on,
+           "Whether WeChat is asked if what a user writes may be answered."),
+    CHOICE("content_check_failing", xcx_settings, content_check_failing, "closed", failings,
+           "When WeChat cannot tell: open answers all the same, closed refuses."),
+    SECTION("wechat", xcx_settings, wechat, wechat_record),
     END
 };
 static const struct conf_record xcx_record = { .fields = xcx_rows };
@@ -153,3 +195,44 @@ static const struct conf_field dialect_rows[] = { SECTION("openai", settings, op
                                                           openai_record),
                                                   SECTION("xcx", settings, xcx, xcx_record), END };
 const struct conf_record       settings_dialects_record = { .fields = dialect_rows };
+
+/* ---- what only the whole can tell ---------------------------------------------------- */
+
+static bool is_this_machine(struct str endpoint)
+{
+    union address a;
+
+    return address_read_endpoint(endpoint, &a) &&
+           (address_in_block(&a, STR("127.0.0.0/8")) || address_in_block(&a, STR("::1")));
+}
+
+/* Who logs in gets an account and a token of ours. */
+static void check_log_in(const struct conf_load *load, const struct settings *s, const char *key)
+{
+    if (s->access.jwt_algorithm != ACCESS_HS256)
+        conf_mistake(load, 0, key,
+                     "log-in signs tokens, which it can with access.jwt_algorithm HS256 only");
+    else if (s->access.jwt_key.n == 0)
+        conf_mistake(load, 0, key, "log-in signs tokens with access.jwt_key, which is empty");
+    if (s->database.url.n == 0)
+        conf_mistake(load, 0, key,
+                     "log-in keeps accounts in a database, and database.url is empty");
+}
+
+void settings_check_dialects(const struct conf_load *load, const struct settings *s)
+{
+    const struct wechat_settings *w = &s->xcx.wechat;
+
+    if (w->app_id.n)
+        check_log_in(load, s, "dialects.xcx.wechat.app_id");
+    if (w->app_id.n && !w->app_secret.n)
+        conf_mistake(load, 0, "dialects.xcx.wechat.app_secret", "it can't be empty with an app_id");
+    if (s->xcx.content_check && !w->app_id.n)
+        conf_mistake(load, 0, "dialects.xcx.content_check",
+                     "it asks WeChat, for which dialects.xcx.wechat needs an app_id");
+    if (s->xcx.dev_login)
+        check_log_in(load, s, "dialects.xcx.dev_login");
+    if (s->xcx.dev_login && !is_this_machine(s->listen))
+        conf_mistake(load, 0, "dialects.xcx.dev_login",
+                     "anybody could log in as anybody: listen must be a loopback address for it");
+}

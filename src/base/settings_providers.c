@@ -16,7 +16,7 @@ bool settings_is_name(struct str s)
     return s.n > 0 && s.n <= 200;
 }
 
-static bool is_visible(struct str s)
+bool settings_is_visible(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
         if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] >= 0x7f)
@@ -30,7 +30,8 @@ static bool is_url_of(struct str s, const char *const *schemes)
         struct str rest = str_from(s, str_of(*schemes).n);
 
         if (str_starts(s, str_of(*schemes)) && rest.n && rest.p[0] != '/')
-            return is_visible(rest) && !memchr(rest.p, '?', rest.n) && !memchr(rest.p, '#', rest.n);
+            return settings_is_visible(rest) && !memchr(rest.p, '?', rest.n) &&
+                   !memchr(rest.p, '#', rest.n);
     }
     return false;
 }
@@ -40,6 +41,13 @@ static bool is_url(struct str s)
     static const char *const schemes[] = { "http://", "https://", "ws://", "wss://", NULL };
 
     return s.n == 0 || is_url_of(s, schemes);
+}
+
+bool settings_is_web_address(struct str s)
+{
+    static const char *const schemes[] = { "http://", "https://", NULL };
+
+    return is_url_of(s, schemes);
 }
 
 static bool is_proxy(struct str s)
@@ -53,7 +61,8 @@ static bool is_header(struct str s)
 {
     struct str name = { NULL, 0 };
 
-    if (!memchr(s.p, ':', s.n) || !str_next(&s, ':', &name) || name.n == 0 || !is_visible(name))
+    if (!memchr(s.p, ':', s.n) || !str_next(&s, ':', &name) || name.n == 0 ||
+        !settings_is_visible(name))
         return false;
     for (size_t i = 0; i < s.n; i++)
         if ((unsigned char)s.p[i] < ' ' || (unsigned char)s.p[i] >= 0x7f)
@@ -85,17 +94,17 @@ static const struct conf_field provider_rows[] = {
     TEXT("base_url", provider_settings, base_url, "", is_url,
          "an address without a query (https://host/v1, wss://host)",
          "Where it is; empty: where its makers serve it."),
-    SECRET("api_key", provider_settings, api_key, "", is_visible, "visible ASCII",
+    SECRET("api_key", provider_settings, api_key, "", settings_is_visible, "visible ASCII",
            "What it knows us by. Better ${NAME} than the key itself."),
-    SECRETS("more_keys", provider_settings, more_keys, is_visible, "visible ASCII",
+    SECRETS("more_keys", provider_settings, more_keys, settings_is_visible, "visible ASCII",
             "Further keys; they take turns, and one that is refused or used up rests."),
-    SECRET("api_secret", provider_settings, api_secret, "", is_visible, "visible ASCII",
+    SECRET("api_secret", provider_settings, api_secret, "", settings_is_visible, "visible ASCII",
            "spark: what its signatures are made with."),
-    TEXT("app_id", provider_settings, app_id, "", is_visible, "visible ASCII",
+    TEXT("app_id", provider_settings, app_id, "", settings_is_visible, "visible ASCII",
          "spark: the application. dashscope: an application instead of a model."),
-    TEXT("workspace", provider_settings, workspace, "", is_visible, "visible ASCII",
+    TEXT("workspace", provider_settings, workspace, "", settings_is_visible, "visible ASCII",
          "dashscope: the workspace, unless it is the default one."),
-    TEXT("api_version", provider_settings, api_version, "", is_visible, "visible ASCII",
+    TEXT("api_version", provider_settings, api_version, "", settings_is_visible, "visible ASCII",
          "openai: set for Azure, whose base_url ends with the deployment."),
     SECRETS("headers", provider_settings, headers, is_header, "header fields (X-Title: my app)",
             "Header fields that go with every request to it."),

@@ -43,8 +43,11 @@ extern const struct conf_record settings_dialects_record;
 
 bool settings_is_name(struct str s);
 void settings_check_lookups(const struct conf_load *load, const struct lookup_settings *s);
+bool settings_is_visible(struct str s);       /* ASCII without blanks           */
+bool settings_is_web_address(struct str s);   /* http or https, without a query */
 void settings_complete_access(const struct conf_load *load, struct settings *s);
 void settings_complete_providers(const struct conf_load *load, struct settings *s);
+void settings_check_dialects(const struct conf_load *load, const struct settings *s);
 void settings_check_models(const struct conf_load *load, const struct settings *s);
 
 #endif

@@ -91,6 +91,7 @@ static void on_prepare(uv_prepare_t *handle)
         uv_idle_start(&awake, stay_awake);
     else
         uv_idle_stop(&awake);
+    clock_forget();
 }
 
 static void on_check(uv_check_t *handle)

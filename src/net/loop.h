@@ -1,8 +1,9 @@
 /* loop.h - the one libuv loop of the process, and what runs between its passes.
  *
- * Before the loop sleeps: notes are read, log lines leave, the timer is set for the
- * next deadline. After it wakes and has served its sockets: the clock is read, notes
- * are read. Due deadlines run from the timer. With notes waiting it does not sleep.
+ * Before the loop sleeps: notes are read, log lines leave, the timer is set for the next
+ * deadline, and the clock is forgotten, so that the sockets that wake it are served by a
+ * fresh one. After that the clock is read again, and notes are. Due deadlines run from the
+ * timer. With notes waiting it does not sleep.
  */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H

@@ -4,7 +4,7 @@
     "EXISTS (SELECT FROM runnel.allowance w WHERE w.tenant = a.tenant AND (" key " OR w.account "  \
     "= " account " OR (w.api_key IS NULL AND w.account IS NULL)))"
 
-enum { BY_KEY, MAKE_ACCOUNT, BY_SUBJECT };
+enum { BY_KEY, MAKE_ACCOUNT, INTRODUCE, BY_SUBJECT };
 
 const struct pg_statement asker_statements[] = {
     [BY_KEY] = { "asker_by_key",
@@ -23,6 +23,10 @@ const struct pg_statement asker_statements[] = {
                        " AND NOT EXISTS (SELECT FROM runnel.account x"
                        " WHERE x.tenant = tenant.id AND x.subject = $2)"
                        " ON CONFLICT (tenant, subject) DO NOTHING" },
+    [INTRODUCE] = { "asker_introduce",
+                    "UPDATE runnel.account SET nickname = coalesce($3, nickname),"
+                    " role = coalesce($4, role), updated_at = now() WHERE subject = $2"
+                    " AND tenant = (SELECT id FROM runnel.tenant WHERE name = $1)" },
     [BY_SUBJECT] = { "asker_by_subject",
                      "SELECT a.tenant, 0, a.id, false, false, a.status::text, NULL, a.subject,"
                      " a.nickname, a.role, " LIMITED(
@@ -91,18 +95,36 @@ void asker_by_key(struct store *s, struct asker_call *c, struct str hash)
     verb_send(&c->verb);
 }
 
+static void step_for(struct pg_work *w, int statement, struct str tenant, struct str subject)
+{
+    pg_step(w, &asker_statements[statement]);
+    pg_text(w, tenant);
+    pg_text(w, subject);
+}
+
 void asker_by_subject(struct store *s, struct asker_call *c, struct str tenant, struct str subject,
                       bool is_approved)
 {
     struct pg_work *w = verb_begin(s, &c->verb, &asker_kind);
 
     c->asker = (struct asker){ .tenant = 0 };
-    pg_step(w, &asker_statements[MAKE_ACCOUNT]);
-    pg_text(w, tenant);
-    pg_text(w, subject);
+    step_for(w, MAKE_ACCOUNT, tenant, subject);
     pg_bool(w, is_approved);
-    pg_step(w, &asker_statements[BY_SUBJECT]);
-    pg_text(w, tenant);
-    pg_text(w, subject);
+    step_for(w, BY_SUBJECT, tenant, subject);
+    verb_send(&c->verb);
+}
+
+void asker_introduced(struct store *s, struct asker_call *c, struct str tenant, struct str subject,
+                      bool is_approved, struct str nickname, struct str role)
+{
+    struct pg_work *w = verb_begin(s, &c->verb, &asker_kind);
+
+    c->asker = (struct asker){ .tenant = 0 };
+    step_for(w, MAKE_ACCOUNT, tenant, subject);
+    pg_bool(w, is_approved);
+    step_for(w, INTRODUCE, tenant, subject);
+    put_text_or_null(w, nickname);
+    put_text_or_null(w, role);
+    step_for(w, BY_SUBJECT, tenant, subject);
     verb_send(&c->verb);
 }

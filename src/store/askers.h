@@ -35,6 +35,10 @@ void asker_by_key(struct store *s, struct asker_call *c, struct str hash);
 void asker_by_subject(struct store *s, struct asker_call *c, struct str tenant, struct str subject,
                       bool is_approved);
 
+/* The same for one who says what he is called and what he does; what is empty stays as it was. */
+void asker_introduced(struct store *s, struct asker_call *c, struct str tenant, struct str subject,
+                      bool is_approved, struct str nickname, struct str role);
+
 extern const struct pg_statement asker_statements[];
 
 #endif

@@ -86,12 +86,14 @@ static bool read_text(const struct json *object, struct str name, struct str *ou
 /* ---- the header ------------------------------------------------------------ */
 
 /* Explicit types keep a token for one purpose from being used for another (RFC 8725, 3.11). */
-static bool is_our_kind(struct str type)
+static bool is_our_kind(struct str type, struct str wanted)
 {
     struct str prefix = STR("application/");
 
     if (type.n > prefix.n && str_eq_nocase((struct str){ type.p, prefix.n }, prefix))
         type = str_from(type, prefix.n);
+    if (wanted.n)
+        return str_eq_nocase(type, wanted);
     return !type.n || str_eq_nocase(type, STR("JWT")) || str_eq_nocase(type, STR("at+jwt"));
 }
 
@@ -146,7 +148,7 @@ static enum jwt_verdict check_header(const struct jwt_rules *rules, const struct
         return JWT_ALGORITHM;
     if (!read_text(head, STR("typ"), &type) || !read_text(head, STR("kid"), &name))
         return JWT_MALFORMED;
-    if (!is_our_kind(type))
+    if (!is_our_kind(type, rules->type))
         return JWT_WRONG_KIND;
     return try_keys(rules, alg, name, p);
 }
@@ -264,12 +266,12 @@ static void add_encoded(struct buf *text, struct buf *out)
     buf_release(text);
 }
 
-static void add_head(const struct jwt_key *key, struct buf *out)
+static void add_head(const struct jwt_key *key, struct str type, struct buf *out)
 {
     struct buf text = BUF(JWT_MAX_BYTES);
 
     add_text(&text, STR("alg"), jwt_alg_name(jwt_key_alg(key)));
-    add_text(&text, STR("typ"), STR("JWT"));
+    add_text(&text, STR("typ"), type.n ? type : STR("JWT"));
     add_text(&text, STR("kid"), jwt_key_name(key));
     buf_lit(&text, "}");
     add_encoded(&text, out);
@@ -293,7 +295,7 @@ void jwt_sign(const struct jwt_key *key, const struct jwt_claims *claims, struct
 {
     struct buf token = BUF(JWT_MAX_BYTES), signature = BUF(JWT_MAX_BYTES);
 
-    add_head(key, &token);
+    add_head(key, claims->type, &token);
     buf_lit(&token, ".");
     add_claims(claims, &token);
     jwt_key_sign(key, buf_str(&token), &signature);

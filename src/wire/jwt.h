@@ -6,7 +6,8 @@
  *
  *   at most 8 KiB: three parts in base64 for addresses, the first two JSON objects, of which
  *            the header, which anybody may have written, has at most 2 KiB
- *   alg      the algorithm of one of the keys; typ, if any, "JWT" or "at+jwt"
+ *   alg      the algorithm of one of the keys
+ *   typ      what the rules say; or, if they say nothing, "JWT", "at+jwt" or none at all
  *   kid      if a key has this name, none but it is tried; else the keys without a name are
  *   crit     never; nor b64
  *   exp      there, and not yet reached; nbf and iat, if any, not ahead: give or take the leeway
@@ -24,12 +25,16 @@
 
 enum { JWT_MAX_BYTES = 8 * 1024, JWT_HEAD_MAX_BYTES = 2 * 1024 };
 
+/* The type of what is good for a new token and for nothing else. */
+#define JWT_REFRESH STR("refresh+jwt")
+
 struct jwt_rules {
     const struct jwt_key *const *keys;
     size_t                       n_keys;
     struct str                   issuer;      /* empty: any                     */
     struct str                   audience;    /* empty: any                     */
     struct str                   tenant_claim; /* empty: "tenant"               */
+    struct str                   type;        /* empty: what shows who asks     */
     int64_t                      leeway;      /* seconds, for clocks that differ */
 };
 
@@ -69,6 +74,7 @@ void             jwt_release(struct jwt *j);
 
 /* What a token of our own says; what is empty is left out. Texts are valid UTF-8. */
 struct jwt_claims {
+    struct str type;                          /* of the header; empty: "JWT"    */
     struct str issuer, audience, subject, id;
     struct str tenant_claim;                  /* empty: "tenant"                */
     struct str tenant;

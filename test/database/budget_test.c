@@ -126,6 +126,40 @@ TEST(a_subject_gets_an_account_and_keeps_it)
     close_store();
 }
 
+static void check_introduced(const char *subject, const char *nickname, const char *role,
+                             const char *want)
+{
+    struct asker_call c = { .asker = { .tenant = 0 } };
+    char              both[100];
+
+    AWAIT(c, asker_introduced(store, &c, STR("default"), str_of(subject), true, str_of(nickname),
+                              str_of(role)));
+    check_end(c, STORE_OK);
+    assert_int_equal(c.asker.standing, ASKER_WELCOME);
+    snprintf(both, sizeof both, "%.*s/%.*s", STR_ARG(c.asker.nickname), STR_ARG(c.asker.role));
+    check_text(str_of(both), want);
+    verb_drop(&c.verb);
+}
+
+TEST(who_introduces_himself_is_called_so_from_then_on)
+{
+    struct asker_call c = { .asker = { .tenant = 0 } };
+
+    begin("streams", "1");
+    sql("DELETE FROM runnel.account WHERE subject LIKE 'new%'");
+    check_introduced("new one", "Ann 'x\"", "coach", "Ann 'x\"/coach");
+    check_introduced("new two", "", "", "/");
+    check_introduced("new one", "", "", "Ann 'x\"/coach");
+    check_introduced("new one", "", "boss", "Ann 'x\"/boss");
+    check_introduced("new two", "Zoe", "", "Zoe/");
+    check_introduced("new one", "", "", "Ann 'x\"/boss");
+    AWAIT(c, asker_introduced(store, &c, STR("nowhere"), STR("new one"), true, STR("a"), STR("b")));
+    check_end(c, STORE_NOT_FOUND);
+    verb_drop(&c.verb);
+    assert_int_equal(number("SELECT count(*) FROM runnel.account WHERE subject LIKE 'new%'"), 2);
+    close_store();
+}
+
 /* ---- what he may use --------------------------------------------------------------------- */
 
 TEST(each_limit_stands_in_the_way_and_no_other)
@@ -303,6 +337,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_is_known_by_its_hash),
         cmocka_unit_test(a_subject_gets_an_account_and_keeps_it),
+        cmocka_unit_test(who_introduces_himself_is_called_so_from_then_on),
         cmocka_unit_test(each_limit_stands_in_the_way_and_no_other),
         cmocka_unit_test(what_was_not_used_is_given_back),
         cmocka_unit_test(a_reservation_that_nobody_settles_expires),

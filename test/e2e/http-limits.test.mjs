@@ -186,6 +186,21 @@ describe('times', () => {
         inTime(performance.now() - from);
       });
 
+    // Longer than a head may take, and nothing else wakes the process meanwhile.
+    test('who was silent for long has all his time for the next request', async () => {
+      const own = await start({ http: { header_timeout: duration(T), body_timeout: duration(T) } });
+      const c = await connect(own.port);
+      for (const pieces of [['GET /livez HTTP/1.1\r\n', 'Host: a\r\n\r\n'], [head('Content-Length: 2'), '{}']]) {
+        await sleep(ms(T * 2));
+        await c.send(pieces[0]);
+        await sleep(ms(T / 5));
+        await c.send(pieces[1]);
+        assert.notEqual((await c.response()).status, 408);
+      }
+      c.destroy();
+      await own.stop();
+    });
+
     test('a running stream is not idle', async () => {
       const own = await start({ http: { idle_timeout: duration(300), header_timeout: duration(300), body_timeout: duration(300) },
         providers: [{ name: 'echo', kind: 'echo', tokens_per_second: Math.max(1, Math.round(20 / ms(1))) }] });

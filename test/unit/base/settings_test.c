@@ -64,6 +64,15 @@ TEST(without_a_file_everything_has_its_default)
     assert_int_equal(s->access.keys.n, 0);
     assert_int_equal(s->access.new_accounts, ACCESS_PENDING);
     assert_int_equal(s->access.cache, 5 * CLOCK_S);
+    check_str(s->xcx.wechat.app_id, "");
+    check_str(s->xcx.wechat.base_url, "https://api.weixin.qq.com");
+    check_str(s->xcx.wechat.tenant, "default");
+    assert_int_equal(s->xcx.wechat.timeout, 5 * CLOCK_S);
+    assert_int_equal(s->xcx.wechat.new_accounts, WECHAT_NEW_AS_ACCESS);
+    assert_int_equal(s->xcx.wechat.token_lifetime, 7200 * CLOCK_S);
+    assert_int_equal(s->xcx.wechat.refresh_lifetime, 30 * 86400 * CLOCK_S);
+    assert_false(s->xcx.dev_login || s->xcx.content_check);
+    assert_int_equal(s->xcx.content_check_failing, CONTENT_CHECK_FAILS_CLOSED);
     assert_int_equal(s->drain_seconds, 25 * CLOCK_S);
     settings_free(s);
     settings_free(NULL);
@@ -324,6 +333,51 @@ TEST(the_key_of_tokens_may_be_in_a_file)
     settings_free(s);
 }
 
+/* What a log-in needs, and who may not have the one for trying things out. */
+#define SIGNS  "access: {jwt_key: 0123456789abcdef0123456789abcdef}\n"
+#define KEEPS  "database: {url: \"postgresql:///x\"}\n"
+#define WECHAT "dialects: {xcx: {wechat: {app_id: wx1, app_secret: s}}}\n"
+#define DEV    "dialects: {xcx: {dev_login: true}}\n"
+#define ABOUT  "conf.yaml: dialects.xcx."
+
+TEST(a_log_in_has_what_it_needs)
+{
+    static const struct {
+        const char *file, *mistakes;
+    } rows[] = {
+        { SIGNS KEEPS WECHAT, "" },
+        { SIGNS KEEPS DEV, "" },
+        { SIGNS KEEPS DEV "listen: 127.9.9.9:0\n", "" },
+        { SIGNS KEEPS DEV "listen: \"[::1]:80\"\n", "" },
+        { SIGNS KEEPS WECHAT "listen: 0.0.0.0:80\n", "" },
+        { SIGNS KEEPS DEV "listen: 0.0.0.0:80\n",
+          ABOUT "dev_login: anybody could log in as anybody: listen must be a loopback address for "
+                "it\n" },
+        { SIGNS KEEPS DEV "listen: \"[::]:80\"\n",
+          ABOUT "dev_login: anybody could log in as anybody: listen must be a loopback address for "
+                "it\n" },
+        { KEEPS WECHAT,
+          ABOUT "wechat.app_id: log-in signs tokens with access.jwt_key, which is empty\n" },
+        { SIGNS DEV,
+          ABOUT "dev_login: log-in keeps accounts in a database, and database.url is empty\n" },
+        { "access: {jwt_key: k, jwt_algorithm: ES256}\n" KEEPS WECHAT,
+          ABOUT "wechat.app_id: log-in signs tokens, which it can with access.jwt_algorithm HS256 "
+                "only\n" },
+        { SIGNS KEEPS "dialects: {xcx: {wechat: {app_id: wx1}}}\n",
+          ABOUT "wechat.app_secret: it can't be empty with an app_id\n" },
+        { SIGNS KEEPS "dialects: {xcx: {content_check: on}}\n",
+          ABOUT "content_check: it asks WeChat, for which dialects.xcx.wechat needs an app_id\n" },
+        { "dialects: {xcx: {wechat: {app_secret: \"a secret\"}}}\n",
+          "conf.yaml:1: dialects.xcx.wechat.app_secret: expects up to 200 of visible ASCII, not "
+          "what is there\n" },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        settings_free(load(rows[i].file, NULL));
+        check_text(buf_str(&mistakes), rows[i].mistakes);
+    }
+}
+
 TEST(texts_are_what_they_must_be)
 {
     static const struct {
@@ -424,6 +478,18 @@ static const char *const promised[] = {
     "access.keys",
     "access.new_accounts",
     "access.cache",
+    "dialects.xcx.wechat.app_id",
+    "dialects.xcx.wechat.app_secret",
+    "dialects.xcx.wechat.base_url",
+    "dialects.xcx.wechat.ca_file",
+    "dialects.xcx.wechat.timeout",
+    "dialects.xcx.wechat.tenant",
+    "dialects.xcx.wechat.new_accounts",
+    "dialects.xcx.wechat.token_lifetime",
+    "dialects.xcx.wechat.refresh_lifetime",
+    "dialects.xcx.dev_login",
+    "dialects.xcx.content_check",
+    "dialects.xcx.content_check_failing",
     "drain_seconds",
     "providers",
     "providers[].name",
@@ -516,6 +582,7 @@ int main(void)
         cmocka_unit_test(mistakes_in_secrets_do_not_show_them),
         cmocka_unit_test(the_database_and_those_who_ask_are_what_they_must_be),
         cmocka_unit_test(the_key_of_tokens_may_be_in_a_file),
+        cmocka_unit_test(a_log_in_has_what_it_needs),
         cmocka_unit_test(texts_are_what_they_must_be),
         cmocka_unit_test(settings_are_given_back_whole),
         cmocka_unit_test(help_and_markdown_hold_every_setting),

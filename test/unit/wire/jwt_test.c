@@ -211,8 +211,10 @@ static struct str random_text(uint64_t *seed, const char *first, uint64_t most, 
 
 static void check_own(const struct jwt_key *key, const struct jwt_claims *c, struct str token)
 {
-    struct jwt_rules rules = { &key, 1, c->issuer, c->audience, STR(""), 0 };
-    struct jwt       out;
+    struct jwt_rules rules = {
+        .keys = &key, .n_keys = 1, .issuer = c->issuer, .audience = c->audience
+    };
+    struct jwt out;
 
     check_verdict(jwt_check(&rules, token, c->issued, &out), JWT_GOOD, "%.*s", STR_ARG(token));
     check_same(out.subject, c->subject);
@@ -284,6 +286,45 @@ TEST(a_signed_token_has_the_name_of_its_key_and_the_claim_of_its_tenant)
     buf_release(&token);
     buf_release(&head);
     jwt_key_free(key);
+}
+
+/* What gets new tokens shows nobody who asks, and the other way round. */
+TEST(a_token_of_one_kind_is_none_of_the_other)
+{
+    static const struct {
+        struct str       signed_as, wanted;
+        enum jwt_verdict want;
+    } rows[] = {
+        { { NULL, 0 }, { NULL, 0 }, JWT_GOOD },
+        { STR_INIT("at+jwt"), { NULL, 0 }, JWT_GOOD },
+        { STR_INIT("refresh+jwt"), STR_INIT("refresh+jwt"), JWT_GOOD },
+        { STR_INIT("application/Refresh+JWT"), STR_INIT("refresh+jwt"), JWT_GOOD },
+        { STR_INIT("refresh+jwt"), { NULL, 0 }, JWT_WRONG_KIND },
+        { { NULL, 0 }, STR_INIT("refresh+jwt"), JWT_WRONG_KIND },
+        { STR_INIT("at+jwt"), STR_INIT("refresh+jwt"), JWT_WRONG_KIND },
+    };
+
+    check_same(JWT_REFRESH, STR("refresh+jwt"));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct jwt_claims c = {
+            .type = rows[i].signed_as, .subject = STR("ann"), .issued = now, .expires = now + 60
+        };
+        struct jwt_rules rules = *plain_rules();
+        struct buf       token = BUF(TOKEN_MAX);
+
+        rules.type = rows[i].wanted;
+        jwt_sign(secret_key, &c, &token);
+        check_verdict(judge_by(&rules, buf_str(&token), now), rows[i].want, "row %zu", i);
+        buf_release(&token);
+    }
+    for (size_t i = 0; i < 2; i++) {              /* a header without any */
+        struct jwt_rules rules = *plain_rules();
+
+        rules.type = i ? JWT_REFRESH : STR("");
+        check_verdict(judge_parts(&rules, STR("{\"alg\":\"HS256\"}"),
+                                  STR("{\"sub\":\"a\",\"exp\":1800000060}")),
+                      i ? JWT_WRONG_KIND : JWT_GOOD, "none, %zu", i);
+    }
 }
 
 TEST(a_token_that_does_not_fit_is_not_written)
@@ -732,6 +773,7 @@ int main(void)
         cmocka_unit_test(another_key_of_the_same_algorithm_is_not_enough),
         cmocka_unit_test(what_we_sign_is_what_another_program_would_and_is_good),
         cmocka_unit_test(a_signed_token_has_the_name_of_its_key_and_the_claim_of_its_tenant),
+        cmocka_unit_test(a_token_of_one_kind_is_none_of_the_other),
         cmocka_unit_test(a_token_that_does_not_fit_is_not_written),
         cmocka_unit_test(signatures_of_the_wrong_sort_are_bad),
         cmocka_unit_test(what_a_header_may_say),
