@@ -6,6 +6,7 @@
 #include "api/guard.h"
 #include "api/once.h"
 #include "api/sse_sink.h"
+#include "api/wechat.h"
 #include "api/whole_sink.h"
 #include "api/xcx_dialect.h"
 #include "api/xcx_prompt.h"
@@ -24,12 +25,12 @@ enum { TITLE_CHARACTERS = 20 };
 /* ---- asking -------------------------------------------------------------------------------- */
 
 struct asking {
+    struct wechat_check check;
     const struct model *model;
     struct xcx_visit   *visit;
     struct question    *question; /* everything below lives as long */
     struct turn_keeping keeping;
     struct xcx_page     page;
-    struct str          filters; /* the page's, as JSON            */
     bool                streams;
 };
 
@@ -104,6 +105,7 @@ static void start_turn(struct asking *a)
 
     v->x->logged = true;                      /* the turn has a line of its own */
     v->release = NULL;                        /* the question is the turn's     */
+    wechat_check_drop(&a->check);
     turn_start(&order);
     xcx_visit_end(v);
 }
@@ -201,6 +203,26 @@ static void look_at_page(struct asking *a)
 
 /* ---- whose conversation it is -------------------------------------------------------------------- */
 
+static void on_checked(struct wechat_check *c)
+{
+    struct asking *a = LIST_OWNER(c, struct asking, check);
+
+    if (wechat_lets_pass(c->verdict))
+        look_at_page(a);
+    else
+        xcx_visit_refuse(a->visit, 422, "消息内容未通过安全检查");
+}
+
+static void check_content(struct asking *a)
+{
+    if (!api_settings()->xcx.content_check) {
+        look_at_page(a);
+        return;
+    }
+    a->check.done = on_checked;
+    wechat_check_content(&a->check, a->visit->whose.owner, a->keeping.content);
+}
+
 static void on_chat(struct verb *verb)
 {
     struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
@@ -214,13 +236,14 @@ static void on_chat(struct verb *verb)
     if (!a->model)
         return;
     write_app_input(a, &v->chats.chats[0]);
-    look_at_page(a);
+    check_content(a);
 }
 
 static void release_asking(struct xcx_visit *v)
 {
     struct asking *a = v->ctx;
 
+    wechat_check_drop(&a->check);
     question_free(a->question);
 }
 
