@@ -5,7 +5,6 @@
 #include "api/guard.h"
 #include "api/openai_dialect.h"
 #include "api/xcx_answer.h"
-#include "api/xcx_answer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -216,7 +215,10 @@ static void on_request(struct http_exchange *x, const struct http_reader *rq)
 static void write_refusal(const struct http_exchange *x, struct str path, int status,
                           const char *why, struct buf *body)
 {
-    (void)x;
+    const struct route *route = x->route;
+
+    if (!path.n && route)
+        path = str_of(route->path);           /* it is refused later            */
     if (str_starts(path, STR("/api/xcx/")))
         xcx_write_refusal(body, status, why);
     else
