@@ -28,7 +28,7 @@ static void add_escaped(struct buf *out, uint32_t point)
 }
 
 /* In JSON only strings have anything but ASCII in them, so that it can be done from outside. */
-static void add_as_ascii(struct buf *out, struct str json)
+void xcx_add_as_ascii(struct buf *out, struct str json)
 {
     while (json.n) {
         size_t n = 0;
@@ -49,7 +49,7 @@ static void add_as_ascii(struct buf *out, struct str json)
 void xcx_add_json(struct buf *out, struct str json)
 {
     if (api_settings()->xcx.ascii)
-        add_as_ascii(out, json);
+        xcx_add_as_ascii(out, json);
     else
         buf_add(out, json);
 }

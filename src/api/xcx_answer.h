@@ -24,5 +24,6 @@ void xcx_close(struct buf *out);
 
 /* Valid JSON as it goes out: its text may yet have to become ASCII. At most three times as long. */
 void xcx_add_json(struct buf *out, struct str json);
+void xcx_add_as_ascii(struct buf *out, struct str json);     /* whatever the settings say */
 
 #endif

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+enum { ESCAPED_MAX = 6 };                     /* bytes that one can become in JSON */
+
 const char xcx_sorry[] = "AI 服务暂时不可用";
 
 struct xcx_state *xcx_state_new(struct str content, bool is_ascii)
@@ -36,10 +38,15 @@ static void xcx_begin(void *state, const struct turn_facts *facts, int64_t first
 
 static void add_text(const struct xcx_state *s, struct str text, struct buf *out)
 {
-    if (s->is_ascii)
-        json_add_ascii(out, text);
-    else
+    struct buf json = BUF(ESCAPED_MAX * text.n + 2);
+
+    if (!s->is_ascii) {
         json_add_str(out, text);
+        return;
+    }
+    json_add_str(&json, text);
+    xcx_add_as_ascii(out, buf_str(&json));
+    buf_release(&json);
 }
 
 static void add_time(int64_t micros, struct buf *out)
