@@ -181,13 +181,19 @@ bool xcx_visit_takes_body(struct xcx_visit *v, const struct http_reader *rq)
     return refuse_value(v, "body", v->body ? "必须是 JSON 对象" : why);
 }
 
-/* The white space that Python's strip() takes away: its ASCII, and what Chinese phones type. */
+/* The white space that Python's strip() takes away, and that of JavaScript's trim(). */
 static size_t blank(struct str s)
 {
-    static const struct str wide[] = { STR_INIT("\u3000"), STR_INIT("\u00a0"), STR_INIT("\u2028"),
-                                       STR_INIT("\u2029"), STR_INIT("\ufeff") };
+    static const struct str wide[] = {
+        STR_INIT("\xc2\x85"), STR_INIT("\u00a0"), STR_INIT("\u1680"), STR_INIT("\u2000"),
+        STR_INIT("\u2001"),   STR_INIT("\u2002"), STR_INIT("\u2003"), STR_INIT("\u2004"),
+        STR_INIT("\u2005"),   STR_INIT("\u2006"), STR_INIT("\u2007"), STR_INIT("\u2008"),
+        STR_INIT("\u2009"),   STR_INIT("\u200a"), STR_INIT("\u2028"), STR_INIT("\u2029"),
+        STR_INIT("\u202f"),   STR_INIT("\u205f"), STR_INIT("\u3000"), STR_INIT("\ufeff"),
+    };
+    char c = s.n ? s.p[0] : 'x';
 
-    if (s.n && ((unsigned char)s.p[0] == ' ' || (s.p[0] >= '\t' && s.p[0] <= '\r')))
+    if (c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1c' && c <= '\x1f'))
         return 1;
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
         if (str_starts(s, wide[i]))
