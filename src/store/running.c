@@ -28,15 +28,20 @@ const struct pg_statement running_statements[] = {
     [NOTIFY_ALL] = { "journal_notify",
                      "SELECT count(pg_notify('runnel_turn', id)) FROM "
                      "(SELECT DISTINCT id FROM unnest($1::text[]) AS n (id)) AS names" },
+    /* Of a turn that goes on no chat the journal was all there is, so that its key is as good
+     * as new: better asked again than answered with nothing. */
     [CLEAR] = { "journals_clear",
                 "WITH old AS (SELECT tenant, id FROM runnel.turn WHERE has_journal AND "
                 "ended_at < now() - $1::bigint * interval '1 millisecond' "
                 "ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED), "
+                "forgotten AS (DELETE FROM runnel.turn t USING old "
+                "WHERE t.tenant = old.tenant AND t.id = old.id AND t.chat IS NULL), "
                 "cleared AS (UPDATE runnel.turn t SET has_journal = false FROM old "
-                "WHERE t.tenant = old.tenant AND t.id = old.id RETURNING t.tenant, t.id), "
+                "WHERE t.tenant = old.tenant AND t.id = old.id AND t.chat IS NOT NULL "
+                "RETURNING t.tenant, t.id), "
                 "gone AS (DELETE FROM runnel.journal j USING cleared "
                 "WHERE j.tenant = cleared.tenant AND j.turn = cleared.id) "
-                "SELECT count(*) FROM cleared" },
+                "SELECT count(*) FROM old" },
     [TAKE] = { "turns_take",
                "WITH old AS (SELECT tenant, id FROM runnel.turn WHERE state = 'streaming' AND "
                "lease_until < now() ORDER BY lease_until LIMIT $3 FOR UPDATE SKIP LOCKED), "
