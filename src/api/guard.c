@@ -426,13 +426,14 @@ static struct str owner_of_key(const struct known *k, struct arena *a)
     return arena_str(a, str_of(text));
 }
 
+/* A copy, as what is known of an asker is replaced when he is looked up again. */
 struct str guard_owner(const struct http_exchange *x, struct arena *a)
 {
     const struct known *k = x->who;
 
     if (k == &nobody)
         return STR("");
-    return k->asker.subject.n ? k->asker.subject : owner_of_key(k, a);
+    return k->asker.subject.n ? arena_str(a, k->asker.subject) : owner_of_key(k, a);
 }
 
 bool guard_may_use(const struct http_exchange *x, struct str model)

@@ -312,14 +312,15 @@ void xcx_serve_stream(struct http_exchange *x, const struct http_reader *rq)
 
 /* ---- coming back --------------------------------------------------------------------------- */
 
-/* "<answer>.<event>", which is what the last event that was heard had as its id. */
+/* "<answer>.<event>", which is what the last event that was heard had as its id. Its number is
+ * counted on from, so that it must be far from the largest. */
 static bool read_last_id(struct str s, int64_t *answer, int64_t *event)
 {
     size_t   dot = str_find(s, '.');
     uint64_t a, e;
 
     if (!str_to_u64((struct str){ s.p, dot }, &a) ||
-        !str_to_u64(str_from(s, dot + (dot < s.n)), &e) || a > INT64_MAX || e >= INT64_MAX)
+        !str_to_u64(str_from(s, dot + (dot < s.n)), &e) || a > INT64_MAX || e > INT32_MAX)
         return false;
     *answer = (int64_t)a;
     *event = (int64_t)e;

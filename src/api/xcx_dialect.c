@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+enum { ESCAPED_MAX = 6 };                     /* bytes that one can become in JSON */
+
 const char xcx_sorry[] = "AI 服务暂时不可用";
 
 struct xcx_state *xcx_state_new(struct str content, bool is_ascii)
@@ -36,7 +38,7 @@ static void xcx_begin(void *state, const struct turn_facts *facts, int64_t first
 
 static void add_text(const struct xcx_state *s, struct str text, struct buf *out)
 {
-    struct buf json = BUF(6 * text.n + 2);
+    struct buf json = BUF(ESCAPED_MAX * text.n + 2);
 
     if (!s->is_ascii) {
         json_add_str(out, text);

@@ -10,6 +10,8 @@
 
 enum { PAGE_MAX = 1000000000, PAGE_SIZE_MAX = 100 };
 
+#define EXACT_MAX 9007199254740992.0
+
 static void client_gone(void *user)
 {
     xcx_visit_end(user);
@@ -107,11 +109,47 @@ static bool read_number(struct str s, int64_t least, int64_t most, int64_t *out)
     return true;
 }
 
+static bool is_integer(struct str s)
+{
+    bool has_digits = false;
+
+    if (s.n && (s.p[0] == '-' || s.p[0] == '+'))
+        s = str_from(s, 1);
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+        has_digits = true;
+    }
+    return has_digits;
+}
+
+/* An integer that no conversation has is one that is not there. */
+static bool read_chat(struct str s, int64_t *id)
+{
+    *id = 0;
+    return read_number(s, 1, INT64_MAX, id) || is_integer(s);
+}
+
+/* JSON's numbers are exact up to 2^53, and beyond that all of them are integers. */
+static bool read_chat_value(const struct json *value, int64_t *id)
+{
+    double d = 0;
+
+    if (json_type(value) == JSON_STRING)
+        return read_chat(json_str(value), id);
+    *id = 0;
+    if (json_int(value, id)) {
+        *id = *id > 0 ? *id : 0;
+        return true;
+    }
+    return json_number(value, &d) && (d >= EXACT_MAX || d <= -EXACT_MAX);
+}
+
 bool xcx_visit_takes_chat(struct xcx_visit *v, const struct http_reader *rq)
 {
     struct str id;
 
-    if (api_path_id(v->x, rq, &v->arena, &id) && read_number(id, 1, INT64_MAX, &v->chat.id))
+    if (api_path_id(v->x, rq, &v->arena, &id) && read_chat(id, &v->chat.id))
         return true;
     return refuse_value(v, "chat_id", "必须是整数");
 }
@@ -122,9 +160,7 @@ bool xcx_visit_takes_chat_in_body(struct xcx_visit *v)
 
     if (!id)
         id = json_get(root, "chat_id");
-    if (json_int(id, &v->chat.id) && v->chat.id > 0)
-        return true;
-    if (json_type(id) == JSON_STRING && read_number(json_str(id), 1, INT64_MAX, &v->chat.id))
+    if (read_chat_value(id, &v->chat.id))
         return true;
     return refuse_value(v, "chatId", id ? "必须是整数" : "不能缺少");
 }
@@ -164,13 +200,19 @@ bool xcx_visit_takes_body(struct xcx_visit *v, const struct http_reader *rq)
     return refuse_value(v, "body", v->body ? "必须是 JSON 对象" : why);
 }
 
-/* The white space that Python's strip() takes away: its ASCII, and what Chinese phones type. */
+/* The white space that Python's strip() takes away, and that of JavaScript's trim(). */
 static size_t blank(struct str s)
 {
-    static const struct str wide[] = { STR_INIT("\u3000"), STR_INIT("\u00a0"), STR_INIT("\u2028"),
-                                       STR_INIT("\u2029"), STR_INIT("\ufeff") };
+    static const struct str wide[] = {
+        STR_INIT("\xc2\x85"), STR_INIT("\u00a0"), STR_INIT("\u1680"), STR_INIT("\u2000"),
+        STR_INIT("\u2001"),   STR_INIT("\u2002"), STR_INIT("\u2003"), STR_INIT("\u2004"),
+        STR_INIT("\u2005"),   STR_INIT("\u2006"), STR_INIT("\u2007"), STR_INIT("\u2008"),
+        STR_INIT("\u2009"),   STR_INIT("\u200a"), STR_INIT("\u2028"), STR_INIT("\u2029"),
+        STR_INIT("\u202f"),   STR_INIT("\u205f"), STR_INIT("\u3000"), STR_INIT("\ufeff"),
+    };
+    char c = s.n ? s.p[0] : 'x';
 
-    if (s.n && ((unsigned char)s.p[0] == ' ' || (s.p[0] >= '\t' && s.p[0] <= '\r')))
+    if (c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1c' && c <= '\x1f'))
         return 1;
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
         if (str_starts(s, wide[i]))

@@ -1,6 +1,10 @@
 // The mini-program as its backend sees it: a person with a token, and what he may ask.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { start as startProvider } from '../../providers/lib/index.mjs';
+import { becomesReady, database } from './database.mjs';
+import { cluster } from './postgres.mjs';
+import { duration, ms, start } from './server.mjs';
 
 export const SECRET = 'a shared secret that has 32 bytes or more';
 
@@ -83,3 +87,46 @@ export class Person {
   }
   stop(chatId, options) { return this.get(`${chatId}/stop`, { method: 'POST', ...options }); }
 }
+
+// ---- where they talk -----------------------------------------------------------------------------
+
+const KEY = 'sk-of-ours-77';
+
+// A database of its own, an application that says what a script tells it (else the question),
+// and as many services as are asked for.
+export async function stage() {
+  const s = { servers: [] };
+  s.cluster = await cluster();
+  s.db = await database({ on: s.cluster });
+  s.sql = s.db.sql;
+  s.app = await startProvider({ kind: 'dashscope', key: KEY, control: false });
+  s.serve = async (more = {}, options) => {
+    const server = await start({
+      database: { url: s.db.url },
+      access: { jwt_key: SECRET, new_accounts: 'approved', cache: '20ms', ...more.access },
+      providers: [{ name: 'app', kind: 'dashscope', base_url: s.app.url, api_key: KEY, app_id: 'app-5', retries: 0, breaker_failures: 0,
+        idle_timeout: duration(20000), first_timeout: duration(20000) }],
+      models: [{ name: 'app', targets: [{ provider: 'app' }] }],
+      dialects: { xcx: { ...more.xcx }, openai: { ...more.openai } },
+      turns: { journal_every: '100ms', ...more.turns },
+    }, options);
+    s.servers.push(server);
+    await becomesReady(server, ms(10000));
+    return server;
+  };
+  // What the next one is told, in the order of the calls.
+  s.says = (answer, faults) => s.app.script({ answer: typeof answer === 'string' ? { text: answer } : answer, faults, times: 1 });
+  s.prompts = () => s.app.requests().map((q) => q.body.input.prompt);
+  s.remove = async () => {
+    try {
+      await Promise.all(s.servers.map((server) => server.stop()));
+    } finally {
+      await s.app.stop();
+      await s.cluster.remove();
+    }
+  };
+  return s;
+}
+
+// Rows as the database has them: [role, state, content, tokens_used].
+export const rows = (s, chat) => s.sql(`SELECT role, state, content, tokens_used FROM runnel.message WHERE chat = ${chat} ORDER BY seq`);
