@@ -37,7 +37,7 @@ bool once_read(const struct http_exchange *x, const struct http_reader *rq, stru
 
     if (http_reader_count(rq, name) == 0)
         return true;
-    keeping->key = str_trim(http_reader_header(rq, name));
+    keeping->key = arena_str(a, str_trim(http_reader_header(rq, name)));
     *why = "Idempotency-Key must come once, as 1 to 255 printable ASCII characters";
     if (http_reader_count(rq, name) > 1 || !is_plain(keeping->key))
         return false;
