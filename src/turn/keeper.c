@@ -30,6 +30,7 @@ static struct {
     struct sweep                sweep;
     bool                        is_sweeping;
     struct deadline             journal, leases, sweeps, clears;
+    uint64_t                    asked_at, renewed_at; /* for leases; they were given */
     uint64_t                    steady_since; /* nobody is taken for dead while the database
                                                  cannot be told that he lives   */
 } keeper;
@@ -207,6 +208,7 @@ static void on_extended(struct verb *v)
         keeper.steady_since = clock_now();
         return;
     }
+    keeper.renewed_at = keeper.asked_at;
     for (size_t i = 0; i < c->n; i++) {
         LIST_EACH(bucket(keeper.by_id, c->leases[i].turn.tenant, c->leases[i].turn.id), l) {
             struct kept *k = LIST_OWNER(l, struct kept, by_id);
@@ -242,6 +244,7 @@ static void renew_leases(void)
         k->lease_asked = true;
         k->is_held = false;
     }
+    keeper.asked_at = clock_now();
     turns_extend(keeper.store, &keeper.extending, keeper_holder(), names, n,
                  keeper.settings->lease);
     mem_free(names);
@@ -287,12 +290,22 @@ static void on_swept(struct sweep *s)
     }
 }
 
+/* Who has slept for longer than his leases would take his own turns for a dead man's. */
+static bool has_leases(uint64_t now)
+{
+    return keeper.turns.n == 0 || now - keeper.renewed_at < keeper.settings->lease;
+}
+
 static void on_sweeps(struct deadline *d)
 {
     uint64_t now = clock_now(), lease = keeper.settings->lease;
     bool     is_steady = !keeper.steady_since || now - keeper.steady_since >= lease;
 
     deadline_arm(d, now + lease / 2);
+    if (!has_leases(now)) {
+        renew_leases();
+        return;
+    }
     if (keeper.is_sweeping || !is_steady)
         return;
     keeper.is_sweeping = true;

@@ -148,6 +148,8 @@ void tale_join(struct tale *t, struct sink *k, int64_t from)
 {
     k->tale = t;
     list_push(&t->sinks, &k->link);
+    if (t->sinks.n == 1 && t->ops && t->ops->visited)
+        t->ops->visited(t);
     if (!t->has_begun)
         return;
     from = from < t->first ? t->first : from > t->next ? t->next : from;

@@ -15,6 +15,7 @@
 struct teller_ops {
     void (*pace)(struct tale *t);             /* `full` is 0, or is it no longer */
     void (*deserted)(struct tale *t);         /* the last sink has left         */
+    void (*visited)(struct tale *t);          /* NULL; one has come then        */
 };
 
 struct tale {

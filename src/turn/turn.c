@@ -83,9 +83,20 @@ static void drain(struct turn *t)
     uint64_t                    until = clock_now() + s->drain_time;
 
     t->bytes_left = s->drain_tokens * BYTES_PER_TOKEN;
+    if (until >= t->ends_at)
+        return;
     t->limit.run = drained;
-    if (until < t->limit.due)
-        deadline_arm(&t->limit, until);
+    deadline_arm(&t->limit, until);
+}
+
+/* It is worth its price again. */
+static void on_visited(struct tale *tale)
+{
+    struct turn *t = tale->teller;
+
+    t->bytes_left = UINT64_MAX;
+    t->limit.run = limit_reached;
+    deadline_arm(&t->limit, t->ends_at);
 }
 
 static void on_deserted(struct tale *tale)
@@ -99,7 +110,9 @@ static void on_deserted(struct tale *tale)
     }
 }
 
-static const struct teller_ops teller_ops = { .pace = turn_pace, .deserted = on_deserted };
+static const struct teller_ops teller_ops = { .pace = turn_pace,
+                                              .deserted = on_deserted,
+                                              .visited = on_visited };
 
 /* ---- admit: wait for a place ------------------------------------------------------ */
 
@@ -278,13 +291,11 @@ struct turn *turn_start(const struct turn_order *order)
     t->model = order->model;
     name_turn(t, order);
     t->on_leave = order->on_leave;
-    t->bytes_left = UINT64_MAX;
     bill_begin(&t->bill, order->asker, t->question, t->model, t->id);
     t->tally.asked = clock_exact();
     t->note.run = turn_step;
     begin_plan(t);
-    t->limit.run = limit_reached;
-    deadline_arm(&t->limit, clock_now() + t->catalog->settings->turns.max_time);
+    t->ends_at = clock_now() + t->catalog->settings->turns.max_time;
     list_push(&all, &t->link);
     t->tale = tale_new(&teller_ops, t, keeps ? TALE_LIMIT : 0);
     if (keeps)

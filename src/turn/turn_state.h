@@ -45,7 +45,8 @@ struct turn {
     struct bill     bill;
     struct place    target_place, provider_place;
     struct deadline pause;                    /* before the next call           */
-    struct deadline limit;                    /* of the whole turn              */
+    struct deadline limit;                    /* of the whole turn, or when it is drained */
+    uint64_t        ends_at;                  /* the former                     */
 
     struct question     *question;
     struct catalog      *catalog;
