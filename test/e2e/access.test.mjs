@@ -22,6 +22,7 @@ function token(claims, { secret = SECRET, head = { alg: 'HS256', typ: 'JWT' } } 
 let pg, url, server, n = 0;
 const sql = (text) => psql(url, text);
 const settings = (more = {}) => ({
+  ...more,
   database: { url },
   access: { jwt_key: SECRET, keys: [STATIC], cache: '200ms', ...more.access },
   providers: [{ name: 'echo', kind: 'echo', tokens_per_second: 0 }, { name: 'slow', kind: 'echo', tokens_per_second: 20 }],
@@ -196,6 +197,20 @@ describe('limits', () => {
       assert.ok(Number(spent) > 0 && Number(spent) <= 300e6, spent);
     });
     assert.deepEqual(await sql('SELECT count(*) FROM runnel.reservation'), [['0']]);
+  });
+  test('whoever names two questions alike pays both', async () => {
+    const behind = await start(settings({ http: { trusted_proxies: ['127.0.0.1'] } }));
+    const k = await key('--streams', '1');
+    const headers = { 'x-request-id': 'the-same' };
+    const ask = (model, more) => client(k, behind).chat.completions.create({ model, messages: [{ role: 'user', content: 'one two three' }], ...more }, { headers });
+    const { data: one, response } = await ask('slow', { stream: true }).withResponse();
+    assert.equal(response.headers.get('x-request-id'), 'the-same');
+    await assert.rejects(ask('echo'), (e) => e.status === 429 && e.code === 'too_many_at_once');
+    for await (const _ of one);
+    await eventually(() => ask('echo'));
+    await eventually(async () => assert.deepEqual(
+      await sql(`SELECT sum(requests) FROM runnel.usage u JOIN runnel.api_key k ON k.id = u.api_key WHERE k.hash = sha256('${k}')`), [['2']]));
+    await behind.stop();
   });
   test('usage is counted by key, model and day', async () => {
     const k = await key();
