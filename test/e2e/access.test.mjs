@@ -157,6 +157,10 @@ describe('limits', () => {
     for (const left of ['2', '1', '0']) {
       const r = await asRaw(k);
       assert.deepEqual([r.status, r.headers.get('x-ratelimit-limit-requests'), r.headers.get('x-ratelimit-remaining-requests')], [200, '3', left]);
+      const [, minute, seconds] = /^(1m0s)?(?:([1-9]|[1-5]\d)s)?$/.exec(r.headers.get('x-ratelimit-reset-requests')) ?? assert.fail(r.headers.get('x-ratelimit-reset-requests'));
+      const turns = 60 - new Date().getSeconds(), apart = Math.abs((minute ? 60 : Number(seconds)) - turns);
+      assert.ok(apart <= 5 || apart >= 55, `${minute ?? seconds} and not ${turns} s`);
+      assert.equal(r.headers.get('x-ratelimit-reset-tokens'), null);
     }
     const r = await asRaw(k), wait = Number(r.headers.get('retry-after'));
     assert.equal(r.status, 429);
@@ -168,6 +172,7 @@ describe('limits', () => {
     const k = await key('--tokens-per-minute', '100');
     const r = await asRaw(k, 'echo', { max_tokens: 50 });
     assert.deepEqual([r.status, r.headers.get('x-ratelimit-limit-tokens')], [200, '100']);
+    assert.match(r.headers.get('x-ratelimit-reset-tokens'), /^(1m0|[1-9]|[1-5]\d)s$/);
     assert.equal((await asRaw(k, 'echo', { max_tokens: 500 })).status, 429);
   });
   test('answers at once', async () => {
@@ -258,6 +263,47 @@ describe('the database goes away', () => {
   test('nothing secret was logged', () => {
     const password = new URL(url).password;
     for (const word of [password, SECRET, STATIC, 'one two three', 'rk-']) assert.ok(!server.stderr.includes(word), word);
+  });
+});
+
+describe('guesses', () => {
+  const show = (s, shown, from) => fetch(`http://127.0.0.1:${s.port}/v1/models`, { headers: { ...(shown && { authorization: `Bearer ${shown}` }), ...(from && { 'x-forwarded-for': from }) } });
+  const statuses = async (s, shown, from) => (await Promise.all(shown.map((k) => show(s, k, from)))).map((r) => r.status).join();
+  let guarded, known;
+  before(async () => {
+    known = await key();
+    guarded = await start(settings({ access: { max_failures_per_minute: 5 }, http: { trusted_proxies: ['127.0.0.1'] } }));
+    await eventually(async () => assert.equal((await fetch(`http://127.0.0.1:${guarded.port}/readyz`)).status, 200));
+  });
+  after(() => guarded?.stop());
+
+  test('of an address are answered with 429 when there were too many', async () => {
+    assert.equal(await statuses(guarded, ['a', 'b', 'c', 'd', 'a'], '1.2.3.4'), '401,401,401,401,401');
+    const r = await show(guarded, 'e', '1.2.3.4'), wait = Number(r.headers.get('retry-after'));
+    assert.equal(r.status, 429);
+    assert.ok(wait >= 1 && wait <= 60, r.headers.get('retry-after'));
+    assert.equal((await r.json()).error.code, 'rate_limited');
+    assert.equal(await statuses(guarded, ['a', token({}, { secret: 'another secret that has 32 bytes or more' }), 'x.y.z'], '1.2.3.4'), '429,429,429');
+  });
+  test('do not shut out those who know', async () => {
+    assert.equal(await statuses(guarded, [known, STATIC, await key(), token({ sub: 'new there' })], '1.2.3.4'), '200,200,200,403');
+    assert.equal((await show(guarded, null, '1.2.3.4')).status, 401);
+  });
+  test('are no guesses when they were good once', async () => {
+    const old = token({ exp: now() - 3600 }), revoked = await key();
+    await sql(`UPDATE runnel.api_key SET is_disabled = true WHERE hash = sha256('${revoked}')`);
+    for (let i = 0; i < 8; i++) assert.equal(await statuses(guarded, [old, revoked], '1.2.3.4'), '401,401');
+  });
+  test('of another address are its own', async () => {
+    assert.equal(await statuses(guarded, ['a'], '1.2.3.5'), '401');
+    assert.equal(await statuses(guarded, ['a', 'b', 'c', 'd', 'e', 'f'].map((k) => `${k}${k}`), '2001:db8::1').then((all) => all.split(',').sort().join()), '401,401,401,401,401,429');
+    assert.equal(await statuses(guarded, ['g'], '2001:db8::2'), '429');
+    assert.equal(await statuses(guarded, ['g'], '2001:db8:0:1::2'), '401');
+  });
+  test('are not counted where that is not wanted', async () => {
+    const s = await start({ access: { keys: [STATIC], max_failures_per_minute: 0 } });
+    for (let i = 0; i < 10; i++) assert.match(await statuses(s, Array(10).fill(`guess${i}`)), /^401(,401){9}$/);
+    await s.stop();
   });
 });
 
