@@ -175,6 +175,22 @@ describe('limits', () => {
     assert.match(r.headers.get('x-ratelimit-reset-tokens'), /^(1m0|[1-9]|[1-5]\d)s$/);
     assert.equal((await asRaw(k, 'echo', { max_tokens: 500 })).status, 429);
   });
+  test('of an account and of a tenant, set while it runs', async () => {
+    const call = async (...args) => assert.equal((await run([...args, '--database', url])).code, 0, args.join(' '));
+    const [account, tenant] = [token({ sub: 'often' }), token({ sub: 'rarely', tenant: 'small' })];
+    await call('tenant', 'create', 'small');
+    for (const t of [account, tenant]) await refused(t, 403, /approval/);
+    await call('account', 'approve', 'often');
+    await call('account', 'approve', 'rarely', '--tenant', 'small');
+    for (const t of [account, tenant]) await eventually(() => welcome(t));
+    await call('account', 'limit', 'often', '--tokens-per-day', '0');
+    await call('tenant', 'limit', 'small', '--tokens-per-day', '0');
+    for (const t of [account, tenant]) await eventually(() => refused(t, 429, /./, 'insufficient_quota'));
+    await welcome(STATIC);
+    await call('account', 'limit', 'often', '--tokens-per-day', 'none');
+    await eventually(() => welcome(account));
+    await refused(tenant, 429, /./, 'insufficient_quota');
+  });
   test('answers at once', async () => {
     const k = await key('--streams', '1');
     const one = await say(k, 'slow', { stream: true });
