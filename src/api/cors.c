@@ -28,7 +28,10 @@ void cors_add_fields(struct http_exchange *x, const struct http_reader *rq,
         buf_add(&fields, origin);
         buf_lit(&fields, "\r\naccess-control-expose-headers: ");
         buf_add(&fields, settings->request_id_header);
-        buf_lit(&fields, ", retry-after, x-should-retry\r\n");
+        buf_lit(&fields, ", retry-after, x-should-retry, x-ratelimit-limit-requests, "
+                         "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+                         "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, "
+                         "x-ratelimit-reset-tokens\r\n");
     }
     if (fields.n)
         http_add_fields(x, buf_str(&fields));

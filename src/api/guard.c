@@ -1,5 +1,6 @@
 #include "api/guard.h"
 
+#include "api/strangers.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/mem.h"
@@ -25,6 +26,7 @@ struct known {
     struct asker      asker; /* the last one that was found    */
     struct arena      arena; /* its texts                      */
     bool              is_found;
+    bool              is_strange;             /* nobody here has made it        */
     int               status; /* of a refusal; 0: welcome       */
     char              why[WORDS_MAX];
     uint64_t          until;
@@ -130,6 +132,7 @@ static struct known *new_known(const unsigned char *digest)
 
 static void refuse_known(struct known *k, int status, const char *why)
 {
+    k->is_strange = false;
     k->status = status;
     snprintf(k->why, sizeof k->why, "%s", why);
 }
@@ -142,9 +145,28 @@ static void unuse(struct known *k)
 
 /* ---- visitors -------------------------------------------------------------------------- */
 
+/* Who guesses is told to wait. What he shows is looked up all the same: behind his address there
+ * may be others, who know what they show. */
+static void refuse_stranger(struct http_exchange *x, const struct known *k)
+{
+    uint64_t most = guard.settings->max_failures;
+    uint64_t wait = most ? strangers_note(str_of(x->client), most) : 0;
+    char     fields[40];
+
+    if (wait) {
+        snprintf(fields, sizeof fields, "retry-after: %llu\r\n", (unsigned long long)wait);
+        http_refuse(x, 429, "too many keys or tokens that are not known here came from there",
+                    str_of(fields));
+    } else {
+        http_refuse(x, 401, k->why, STR("www-authenticate: Bearer\r\n"));
+    }
+}
+
 static bool let_in(struct http_exchange *x, struct known *k)
 {
-    if (k->status == 401) {
+    if (k->is_strange) {
+        refuse_stranger(x, k);
+    } else if (k->status == 401) {
         http_refuse(x, 401, k->why, STR("www-authenticate: Bearer\r\n"));
     } else if (k->status == 503) {
         http_refuse(x, 503, k->why, STR("retry-after: 1\r\n"));
@@ -243,6 +265,7 @@ static void on_answer(struct verb *v)
     } else if (v->end == STORE_NOT_FOUND || v->end == STORE_REFUSED) {
         k->is_found = false;
         refuse_known(k, 401, "this API key or token is not known here");
+        k->is_strange = true;
         k->until = until;
     } else if (!may_be_stale(k)) {
         refuse_known(k, 503, "it cannot be looked up at the moment who asks");
@@ -281,6 +304,19 @@ static bool is_token(struct str shown)
     const char *dot = shown.n ? memchr(shown.p, '.', shown.n) : NULL;
 
     return guard.key && dot && memchr(dot + 1, '.', (size_t)(shown.p + shown.n - dot - 1));
+}
+
+static bool settle_strange(struct known *k, const char *why)
+{
+    settle(k, 401, why);
+    k->is_strange = true;
+    return true;
+}
+
+/* With a good signature it was one of ours, and who showed it has to learn why it is no more. */
+static bool is_forged(enum jwt_verdict v)
+{
+    return v <= JWT_SIGNATURE;
 }
 
 enum jwt_verdict guard_read_token(struct str token, struct str type, struct jwt *out)
@@ -331,7 +367,7 @@ static bool look_up_token(struct known *k, struct str shown)
 
     if (v != JWT_GOOD) {
         snprintf(why, sizeof why, "the token %s", jwt_verdict_text(v));
-        return settle(k, 401, why);
+        return is_forged(v) ? settle_strange(k, why) : settle(k, 401, why);
     }
     if (guard.store) {
         asker_by_subject(guard.store, &k->call, tenant, jwt.subject,
@@ -355,7 +391,7 @@ static bool look_up(struct known *k, struct str shown)
     if (is_token(shown))
         return look_up_token(k, shown);
     if (!guard.store)
-        return settle(k, 401, "this API key is not known here");
+        return settle_strange(k, "this API key is not known here");
     asker_by_key(guard.store, &k->call, digest_of(k));
     return false;
 }
@@ -384,6 +420,8 @@ bool guard_check(struct http_exchange *x, const struct http_reader *rq)
 
     if (is_open())
         return let_in(x, &nobody);
+    if (http_reader_count(rq, STR("authorization")) > 1)
+        return refuse(x, "an API key or a token is shown once: there are two Authorization fields");
     if (!shown.n)
         return refuse(x, "an API key is needed: send Authorization: Bearer and the key");
     sha256(shown, digest);

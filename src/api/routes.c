@@ -226,13 +226,18 @@ static struct str path_or_route(const struct http_exchange *x, struct str path)
     return !path.n && route ? str_of(route->path) : path;
 }
 
+static const char *code_of(int status)
+{
+    return status == 401 ? "invalid_api_key" : status == 429 ? "rate_limited" : NULL;
+}
+
 static void write_refusal(const struct http_exchange *x, struct str path, int status,
                           const char *why, struct buf *body)
 {
     if (str_starts(path_or_route(x, path), STR("/api/xcx/")))
         xcx_write_refusal(body, status, why);
     else
-        openai_write_error(body, status, why, NULL, status == 401 ? "invalid_api_key" : NULL);
+        openai_write_error(body, status, why, NULL, code_of(status));
 }
 
 static void on_end(const struct http_exchange *x, struct str path)

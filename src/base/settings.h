@@ -131,6 +131,7 @@ struct access_settings {
     struct conf_texts keys;
     int               new_accounts;           /* enum access_new                */
     uint64_t          cache;                  /* ns                             */
+    uint64_t          max_failures;           /* a minute, of an address; 0: any */
 };
 enum access_algorithm { ACCESS_HS256, ACCESS_RS256, ACCESS_ES256 };
 enum access_new { ACCESS_PENDING, ACCESS_APPROVED };

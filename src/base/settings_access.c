@@ -60,6 +60,10 @@ static const struct conf_field access_rows[] = {
            "What an account is when its first token comes."),
     TIME("cache", access_settings, cache, "5s", 0, 3600,
          "How long a key or an account is believed to be as it was."),
+    COUNT(
+        "max_failures_per_minute", access_settings, max_failures, "60", 0, 1000000,
+        "Unknown keys and tokens that an address may show before it is told 429 and not 401; what "
+        "is known is let in all the same. 0: any number."),
     END
 };
 const struct conf_record settings_access_record = { .fields = access_rows };

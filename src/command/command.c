@@ -10,10 +10,11 @@
 enum { OVERRIDES_MAX = 64, HELP_MAX = 64 * 1024 };
 
 static const struct command *const commands[] = {
-    &command_migrate,         &command_tenant_create,   &command_tenant_list,
-    &command_account_list,    &command_account_approve, &command_account_reject,
-    &command_account_disable, &command_key_create,      &command_key_list,
-    &command_key_revoke,      &command_token,
+    &command_migrate,        &command_tenant_create,   &command_tenant_list,
+    &command_tenant_limit,   &command_account_list,    &command_account_approve,
+    &command_account_reject, &command_account_disable, &command_account_limit,
+    &command_key_create,     &command_key_list,        &command_key_revoke,
+    &command_token,
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

@@ -1,7 +1,7 @@
 /* command_key.c - keys: secrets that let programs ask. A key is shown once, when it is made. */
 #include "base/id.h"
 #include "base/log.h"
-#include "command/command_parts.h"
+#include "command/command_limits.h"
 #include "store/operator.h"
 #include "wire/sha256.h"
 
@@ -22,52 +22,9 @@ static const struct command_option create_options[] = {
     { "--account", "SUBJECT", "the account it stands for" },
     { "--models", "A,B", "the models it may ask for; otherwise all" },
     { "--expires", "TIME", "when it ends: 12h, 30d, 4w; otherwise never" },
-    { "--requests-per-minute", "N", "questions begun within a minute" },
-    { "--tokens-per-minute", "N", "tokens reserved or used within a minute" },
-    { "--streams", "N", "answers running at once" },
-    { "--tokens-per-day", "N", "tokens reserved or used within a day of UTC" },
-    { "--money-per-day", "AMOUNT", "in the currency of the prices: 2.50" },
+    COMMAND_LIMITS,
     { NULL, NULL, NULL },
 };
-
-static const struct {
-    const char *option;
-    uint64_t    min, max;
-} whole_limits[] = {
-    [OPERATOR_REQUESTS_PER_MINUTE] = { "--requests-per-minute", 1, INT32_MAX },
-    [OPERATOR_TOKENS_PER_MINUTE] = { "--tokens-per-minute", 1, INT64_MAX },
-    [OPERATOR_STREAMS] = { "--streams", 1, INT32_MAX },
-    [OPERATOR_TOKENS_PER_DAY] = { "--tokens-per-day", 0, INT64_MAX },
-};
-
-static void read_whole_limits(const struct command_call *c, struct operator_key *key)
-{
-    for (size_t i = 0; i < sizeof whole_limits / sizeof *whole_limits; i++) {
-        const char *text = command_value(c, whole_limits[i].option);
-        uint64_t    v;
-
-        if (text &&
-            (!str_to_u64(str_of(text), &v) || v < whole_limits[i].min || v > whole_limits[i].max))
-            die("%s expects a whole number from %llu on, not \"%s\"", whole_limits[i].option,
-                (unsigned long long)whole_limits[i].min, text);
-        key->limits[i] = text;
-    }
-}
-
-/* Up to a million million, and to millionths: what the column holds. */
-static void read_money(const struct command_call *c, struct operator_key *key)
-{
-    const char *text = command_value(c, "--money-per-day");
-    struct str  rest = str_of(text), whole;
-    uint64_t    v;
-
-    if (!text)
-        return;
-    if (!str_next(&rest, '.', &whole) || whole.n > 12 || !str_to_u64(whole, &v) ||
-        (rest.p && (rest.n > 6 || !str_to_u64(rest, &v))))
-        die("--money-per-day expects an amount such as 5 or 2.50, not \"%s\"", text);
-    key->limits[OPERATOR_MONEY_PER_DAY] = text;
-}
 
 /* "a, b," is "a,b". */
 static const char *read_models(const char *text, struct buf *out)
@@ -139,8 +96,7 @@ static void create(struct command_call *c)
     struct buf          list = BUF(MODELS_MAX);
     char                seconds[24];
 
-    read_whole_limits(c, &key);
-    read_money(c, &key);
+    command_read_limits(c, false, key.limits);
     if (models)
         key.models = read_models(models, &list);
     if (expires) {

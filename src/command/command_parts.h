@@ -34,9 +34,9 @@ struct command {
 };
 
 extern const struct command command_migrate;
-extern const struct command command_tenant_create, command_tenant_list;
+extern const struct command command_tenant_create, command_tenant_list, command_tenant_limit;
 extern const struct command command_account_list, command_account_approve, command_account_reject,
-    command_account_disable;
+    command_account_disable, command_account_limit;
 extern const struct command command_key_create, command_key_list, command_key_revoke;
 extern const struct command command_token;
 

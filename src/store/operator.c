@@ -52,6 +52,49 @@ const struct pg_rows *operator_judge_account(struct pg_now *db, const char *tena
                       PG_PARAMS(tenant, subject, status));
 }
 
+/* ---- limits -------------------------------------------------------------------------- */
+
+#define LIMITS                                                                                     \
+    "nullif(jsonb_strip_nulls(jsonb_build_object('requests_per_minute', l.requests_per_minute,"    \
+    " 'tokens_per_minute', l.tokens_per_minute, 'streams', l.streams,"                             \
+    " 'tokens_per_day', l.tokens_per_day,"                                                         \
+    " 'money_per_day', trim_scale(l.money_per_day / 1000000.0))), '{}') AS limits"
+
+/* What is not given stays as it is. */
+static const char limit_sql[] =
+    "WITH who AS (SELECT t.id AS tenant, t.name, a.id AS account, a.subject FROM runnel.tenant t"
+    "  LEFT JOIN runnel.account a ON a.tenant = t.id AND a.subject = $2"
+    "  WHERE t.name = $1 AND ($2::text IS NULL OR a.id IS NOT NULL)),"
+    " set AS (INSERT INTO runnel.allowance AS o (tenant, account, requests_per_minute,"
+    "   tokens_per_minute, streams, tokens_per_day, money_per_day)"
+    "  SELECT tenant, account, nullif($3::text, 'none')::integer, nullif($4::text, 'none')::bigint,"
+    "   nullif($5::text, 'none')::integer, nullif($6::text, 'none')::bigint,"
+    "   (nullif($7::text, 'none')::numeric * 1000000)::bigint"
+    "  FROM who WHERE num_nonnulls($3, $4, $5, $6, $7) > 0"
+    "  ON CONFLICT (tenant, api_key, account) DO UPDATE SET"
+    "   requests_per_minute = CASE WHEN $3 IS NULL THEN o.requests_per_minute"
+    "    ELSE excluded.requests_per_minute END,"
+    "   tokens_per_minute = CASE WHEN $4 IS NULL THEN o.tokens_per_minute"
+    "    ELSE excluded.tokens_per_minute END,"
+    "   streams = CASE WHEN $5 IS NULL THEN o.streams ELSE excluded.streams END,"
+    "   tokens_per_day = CASE WHEN $6 IS NULL THEN o.tokens_per_day"
+    "    ELSE excluded.tokens_per_day END,"
+    "   money_per_day = CASE WHEN $7 IS NULL THEN o.money_per_day"
+    "    ELSE excluded.money_per_day END RETURNING o.*),"
+    " l AS (SELECT * FROM set UNION ALL SELECT * FROM runnel.allowance WHERE api_key IS NULL"
+    "  AND NOT EXISTS (SELECT FROM set))"
+    " SELECT w.name AS tenant, w.subject AS account, " LIMITS
+    " FROM who w LEFT JOIN l ON l.tenant = w.tenant AND l.account IS NOT DISTINCT FROM w.account";
+
+const struct pg_rows *operator_limit(struct pg_now *db, const char *tenant, const char *subject,
+                                     const char *const limits[OPERATOR_LIMITS])
+{
+    return pg_now_ask(db, limit_sql,
+                      PG_PARAMS(tenant, subject, limits[OPERATOR_REQUESTS_PER_MINUTE],
+                                limits[OPERATOR_TOKENS_PER_MINUTE], limits[OPERATOR_STREAMS],
+                                limits[OPERATOR_TOKENS_PER_DAY], limits[OPERATOR_MONEY_PER_DAY]));
+}
+
 /* ---- keys ---------------------------------------------------------------------------- */
 
 #define KEY_STATUS                                                                                 \
@@ -61,16 +104,11 @@ const struct pg_rows *operator_judge_account(struct pg_now *db, const char *tena
     "k.id, t.name AS tenant, k.name, k.hint, " KEY_STATUS                                          \
     ", a.subject AS account, to_jsonb(k.models) AS models, " TIME(                                 \
         "k.expires_at") " AS expires_at, " TIME("k.created_at") " AS created_at"
-#define KEY_LIMITS                                                                                 \
-    "nullif(jsonb_strip_nulls(jsonb_build_object('requests_per_minute', l.requests_per_minute,"    \
-    " 'tokens_per_minute', l.tokens_per_minute, 'streams', l.streams,"                             \
-    " 'tokens_per_day', l.tokens_per_day,"                                                         \
-    " 'money_per_day', trim_scale(l.money_per_day / 1000000.0))), '{}') AS limits"
 
 const struct pg_rows *operator_keys(struct pg_now *db, const char *tenant)
 {
     return pg_now_ask(db,
-                      "SELECT " KEY_COLUMNS ", " KEY_LIMITS
+                      "SELECT " KEY_COLUMNS ", " LIMITS
                       " FROM runnel.api_key k JOIN runnel.tenant t ON t.id = k.tenant"
                       " LEFT JOIN runnel.account a ON a.tenant = k.tenant AND a.id = k.account"
                       " LEFT JOIN runnel.allowance l ON l.tenant = k.tenant AND l.api_key = k.id"
@@ -92,7 +130,7 @@ static const char make_sql[] =
     "  SELECT tenant, id, $8::integer, $9::bigint, $10::integer, $11::bigint,"
     "   ($12::numeric * 1000000)::bigint"
     "  FROM k WHERE num_nonnulls($8, $9, $10, $11, $12) > 0 RETURNING *)"
-    " SELECT " KEY_COLUMNS ", " KEY_LIMITS
+    " SELECT " KEY_COLUMNS ", " LIMITS
     " FROM k JOIN t ON true LEFT JOIN a ON true LEFT JOIN l ON true";
 
 const struct pg_rows *operator_make_key(struct pg_now *db, const struct operator_key *key)
@@ -112,7 +150,7 @@ const struct pg_rows *operator_revoke_key(struct pg_now *db, const char *tenant,
                       "WITH k AS (UPDATE runnel.api_key SET is_disabled = true"
                       "  WHERE tenant = (SELECT id FROM runnel.tenant WHERE name = $1) AND id = $2"
                       "  RETURNING *)"
-                      " SELECT " KEY_COLUMNS ", " KEY_LIMITS
+                      " SELECT " KEY_COLUMNS ", " LIMITS
                       " FROM k JOIN runnel.tenant t ON t.id = k.tenant"
                       " LEFT JOIN runnel.account a ON a.tenant = k.tenant AND a.id = k.account"
                       " LEFT JOIN runnel.allowance l ON l.tenant = k.tenant AND l.api_key = k.id",

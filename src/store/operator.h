@@ -28,6 +28,11 @@ enum operator_limit {
     OPERATOR_LIMITS
 };
 
+/* Of an account or, where the subject is NULL, of a tenant as a whole. Numbers; NULL: as it is;
+ * "none": no limit. No row: there is no such tenant or account. */
+const struct pg_rows *operator_limit(struct pg_now *db, const char *tenant, const char *subject,
+                                     const char *const limits[OPERATOR_LIMITS]);
+
 struct operator_key {
     const char *tenant, *name;
     const char *account;                      /* its subject; NULL: none        */

@@ -22,6 +22,7 @@ function token(claims, { secret = SECRET, head = { alg: 'HS256', typ: 'JWT' } } 
 let pg, url, server, n = 0;
 const sql = (text) => psql(url, text);
 const settings = (more = {}) => ({
+  ...more,
   database: { url },
   access: { jwt_key: SECRET, keys: [STATIC], cache: '200ms', ...more.access },
   providers: [{ name: 'echo', kind: 'echo', tokens_per_second: 0 }, { name: 'slow', kind: 'echo', tokens_per_second: 20 }],
@@ -156,6 +157,10 @@ describe('limits', () => {
     for (const left of ['2', '1', '0']) {
       const r = await asRaw(k);
       assert.deepEqual([r.status, r.headers.get('x-ratelimit-limit-requests'), r.headers.get('x-ratelimit-remaining-requests')], [200, '3', left]);
+      const [, minute, seconds] = /^(1m0s)?(?:([1-9]|[1-5]\d)s)?$/.exec(r.headers.get('x-ratelimit-reset-requests')) ?? assert.fail(r.headers.get('x-ratelimit-reset-requests'));
+      const turns = 60 - new Date().getSeconds(), apart = Math.abs((minute ? 60 : Number(seconds)) - turns);
+      assert.ok(apart <= 5 || apart >= 55, `${minute ?? seconds} and not ${turns} s`);
+      assert.equal(r.headers.get('x-ratelimit-reset-tokens'), null);
     }
     const r = await asRaw(k), wait = Number(r.headers.get('retry-after'));
     assert.equal(r.status, 429);
@@ -167,7 +172,24 @@ describe('limits', () => {
     const k = await key('--tokens-per-minute', '100');
     const r = await asRaw(k, 'echo', { max_tokens: 50 });
     assert.deepEqual([r.status, r.headers.get('x-ratelimit-limit-tokens')], [200, '100']);
+    assert.match(r.headers.get('x-ratelimit-reset-tokens'), /^(1m0|[1-9]|[1-5]\d)s$/);
     assert.equal((await asRaw(k, 'echo', { max_tokens: 500 })).status, 429);
+  });
+  test('of an account and of a tenant, set while it runs', async () => {
+    const call = async (...args) => assert.equal((await run([...args, '--database', url])).code, 0, args.join(' '));
+    const [account, tenant] = [token({ sub: 'often' }), token({ sub: 'rarely', tenant: 'small' })];
+    await call('tenant', 'create', 'small');
+    for (const t of [account, tenant]) await refused(t, 403, /approval/);
+    await call('account', 'approve', 'often');
+    await call('account', 'approve', 'rarely', '--tenant', 'small');
+    for (const t of [account, tenant]) await eventually(() => welcome(t));
+    await call('account', 'limit', 'often', '--tokens-per-day', '0');
+    await call('tenant', 'limit', 'small', '--tokens-per-day', '0');
+    for (const t of [account, tenant]) await eventually(() => refused(t, 429, /./, 'insufficient_quota'));
+    await welcome(STATIC);
+    await call('account', 'limit', 'often', '--tokens-per-day', 'none');
+    await eventually(() => welcome(account));
+    await refused(tenant, 429, /./, 'insufficient_quota');
   });
   test('answers at once', async () => {
     const k = await key('--streams', '1');
@@ -196,6 +218,20 @@ describe('limits', () => {
       assert.ok(Number(spent) > 0 && Number(spent) <= 300e6, spent);
     });
     assert.deepEqual(await sql('SELECT count(*) FROM runnel.reservation'), [['0']]);
+  });
+  test('whoever names two questions alike pays both', async () => {
+    const behind = await start(settings({ http: { trusted_proxies: ['127.0.0.1'] } }));
+    const k = await key('--streams', '1');
+    const headers = { 'x-request-id': 'the-same' };
+    const ask = (model, more) => client(k, behind).chat.completions.create({ model, messages: [{ role: 'user', content: 'one two three' }], ...more }, { headers });
+    const { data: one, response } = await ask('slow', { stream: true }).withResponse();
+    assert.equal(response.headers.get('x-request-id'), 'the-same');
+    await assert.rejects(ask('echo'), (e) => e.status === 429 && e.code === 'too_many_at_once');
+    for await (const _ of one);
+    await eventually(() => ask('echo'));
+    await eventually(async () => assert.deepEqual(
+      await sql(`SELECT sum(requests) FROM runnel.usage u JOIN runnel.api_key k ON k.id = u.api_key WHERE k.hash = sha256('${k}')`), [['2']]));
+    await behind.stop();
   });
   test('usage is counted by key, model and day', async () => {
     const k = await key();
@@ -243,6 +279,47 @@ describe('the database goes away', () => {
   test('nothing secret was logged', () => {
     const password = new URL(url).password;
     for (const word of [password, SECRET, STATIC, 'one two three', 'rk-']) assert.ok(!server.stderr.includes(word), word);
+  });
+});
+
+describe('guesses', () => {
+  const show = (s, shown, from) => fetch(`http://127.0.0.1:${s.port}/v1/models`, { headers: { ...(shown && { authorization: `Bearer ${shown}` }), ...(from && { 'x-forwarded-for': from }) } });
+  const statuses = async (s, shown, from) => (await Promise.all(shown.map((k) => show(s, k, from)))).map((r) => r.status).join();
+  let guarded, known;
+  before(async () => {
+    known = await key();
+    guarded = await start(settings({ access: { max_failures_per_minute: 5 }, http: { trusted_proxies: ['127.0.0.1'] } }));
+    await eventually(async () => assert.equal((await fetch(`http://127.0.0.1:${guarded.port}/readyz`)).status, 200));
+  });
+  after(() => guarded?.stop());
+
+  test('of an address are answered with 429 when there were too many', async () => {
+    assert.equal(await statuses(guarded, ['a', 'b', 'c', 'd', 'a'], '1.2.3.4'), '401,401,401,401,401');
+    const r = await show(guarded, 'e', '1.2.3.4'), wait = Number(r.headers.get('retry-after'));
+    assert.equal(r.status, 429);
+    assert.ok(wait >= 1 && wait <= 60, r.headers.get('retry-after'));
+    assert.equal((await r.json()).error.code, 'rate_limited');
+    assert.equal(await statuses(guarded, ['a', token({}, { secret: 'another secret that has 32 bytes or more' }), 'x.y.z'], '1.2.3.4'), '429,429,429');
+  });
+  test('do not shut out those who know', async () => {
+    assert.equal(await statuses(guarded, [known, STATIC, await key(), token({ sub: 'new there' })], '1.2.3.4'), '200,200,200,403');
+    assert.equal((await show(guarded, null, '1.2.3.4')).status, 401);
+  });
+  test('are no guesses when they were good once', async () => {
+    const old = token({ exp: now() - 3600 }), revoked = await key();
+    await sql(`UPDATE runnel.api_key SET is_disabled = true WHERE hash = sha256('${revoked}')`);
+    for (let i = 0; i < 8; i++) assert.equal(await statuses(guarded, [old, revoked], '1.2.3.4'), '401,401');
+  });
+  test('of another address are its own', async () => {
+    assert.equal(await statuses(guarded, ['a'], '1.2.3.5'), '401');
+    assert.equal(await statuses(guarded, ['a', 'b', 'c', 'd', 'e', 'f'].map((k) => `${k}${k}`), '2001:db8::1').then((all) => all.split(',').sort().join()), '401,401,401,401,401,429');
+    assert.equal(await statuses(guarded, ['g'], '2001:db8::2'), '429');
+    assert.equal(await statuses(guarded, ['g'], '2001:db8:0:1::2'), '401');
+  });
+  test('are not counted where that is not wanted', async () => {
+    const s = await start({ access: { keys: [STATIC], max_failures_per_minute: 0 } });
+    for (let i = 0; i < 10; i++) assert.match(await statuses(s, Array(10).fill(`guess${i}`)), /^401(,401){9}$/);
+    await s.stop();
   });
 });
 

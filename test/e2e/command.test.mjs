@@ -306,6 +306,66 @@ describe('key', () => {
   });
 });
 
+describe('limits', () => {
+  const all = '--requests-per-minute 60 --tokens-per-minute 100000 --streams 3 --tokens-per-day 0 --money-per-day 2.50';
+  const limits = { requests_per_minute: 60, tokens_per_minute: 100000, streams: 3, tokens_per_day: 0, money_per_day: 2.5 };
+  const kept = (d) => d.sql('SELECT tenant, api_key, account, requests_per_minute, tokens_per_minute, streams, tokens_per_day, money_per_day FROM runnel.allowance ORDER BY id');
+  async function shop() {
+    const d = await fresh();
+    await d.good('tenant create shop');
+    await d.sql("INSERT INTO runnel.account (tenant, subject) VALUES (2, 'anna'), (1, 'anna'), (2, 'bob')");
+    return d;
+  }
+
+  test('of an account', async () => {
+    const d = await shop();
+    assert.deepEqual(await d.json('account limit anna --tenant shop'), { tenant: 'shop', account: 'anna', limits: null });
+    assert.deepEqual(await kept(d), []);
+    assert.deepEqual(await d.json(`account limit anna --tenant shop ${all}`), { tenant: 'shop', account: 'anna', limits });
+    assert.deepEqual(await kept(d), [['2', null, '1', '60', '100000', '3', '0', '2500000']]);
+    assert.deepEqual((await d.json('account limit anna --tenant shop --streams 5')).limits, { ...limits, streams: 5 });
+    const { streams: _, ...rest } = limits;
+    assert.deepEqual((await d.json('account limit anna --tenant shop --streams none')).limits, rest);
+    assert.deepEqual((await d.json('account limit anna --tenant shop')).limits, rest);
+    assert.equal((await kept(d)).length, 1);
+    assert.equal((await d.json('account limit anna')).limits, null, 'the one of another tenant');
+    assert.equal((await d.json('account limit bob --tenant shop')).limits, null);
+    assert.match(await d.good('account limit anna --tenant shop'), /^tenant +account +limits\nshop +anna +\{.*"requests_per_minute": 60.*\}\n$/);
+    await d.refused('account limit carl', /there is no account "carl" in the tenant "default"/);
+    await d.refused('account limit bob --streams 1', /there is no account "bob" in the tenant "default"/);
+    await d.refused('account limit anna --tenant nowhere --streams 1', /there is no tenant "nowhere"/);
+  });
+
+  test('of a tenant, which are not those of its accounts and keys', async () => {
+    const d = await shop();
+    await d.good(`account limit anna --tenant shop --streams 1`);
+    await d.good(`key create k --tenant shop --streams 2`);
+    assert.deepEqual(await d.json('tenant limit shop'), { tenant: 'shop', account: null, limits: null });
+    assert.deepEqual(await d.json(`tenant limit shop ${all}`), { tenant: 'shop', account: null, limits });
+    assert.deepEqual((await d.json('tenant limit shop --money-per-day none --tokens-per-day 7')).limits, { requests_per_minute: 60, tokens_per_minute: 100000, streams: 3, tokens_per_day: 7 });
+    assert.deepEqual(await kept(d), [['2', null, '1', null, null, '1', null, null], ['2', '1', null, null, null, '2', null, null], ['2', null, null, '60', '100000', '3', '7', null]]);
+    assert.equal((await d.json('tenant limit default')).limits, null);
+    await d.refused('tenant limit nowhere --streams 1', /there is no tenant "nowhere"/);
+    await d.refused(['tenant', 'limit', "shop' OR '1'='1"], /there is no tenant "shop' OR '1'='1"/);
+  });
+
+  test('are not set to nonsense', async () => {
+    const d = await shop();
+    for (const [options, why] of [
+      ['--streams 0', /--streams expects a whole number from 1 on, not "0"/],
+      ['--streams None', /--streams expects/],
+      ['--requests-per-minute -1', /--requests-per-minute expects/],
+      ['--tokens-per-minute 9223372036854775808', /--tokens-per-minute expects/],
+      ['--money-per-day 1,5', /--money-per-day expects an amount/],
+      ['--models a', /there is no option --models/],
+    ]) for (const words of ['account limit anna', 'tenant limit shop']) await d.refused(`${words} ${options}`, why);
+    await d.refused('tenant limit shop --tenant shop', /there is no option --tenant/);
+    await d.refused('key create x --streams none', /--streams expects a whole number/);
+    await d.refused('key create x --money-per-day none', /--money-per-day expects an amount/);
+    assert.deepEqual(await kept(d), []);
+  });
+});
+
 describe('token', () => {
   const env = { RUNNEL_ACCESS_JWT_KEY: SECRET };
   const read = (token, key = SECRET) => {
@@ -366,7 +426,7 @@ describe('token', () => {
 });
 
 describe('help', () => {
-  const all = ['migrate', 'tenant create', 'tenant list', 'account list', 'account approve', 'account reject', 'account disable',
+  const all = ['migrate', 'tenant create', 'tenant list', 'tenant limit', 'account list', 'account approve', 'account reject', 'account disable', 'account limit',
     'key create', 'key list', 'key revoke', 'token'];
 
   test('every command is in the program\'s help and has its own', async () => {

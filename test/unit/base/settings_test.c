@@ -64,6 +64,7 @@ TEST(without_a_file_everything_has_its_default)
     assert_int_equal(s->access.keys.n, 0);
     assert_int_equal(s->access.new_accounts, ACCESS_PENDING);
     assert_int_equal(s->access.cache, 5 * CLOCK_S);
+    assert_int_equal(s->access.max_failures, 60);
     check_str(s->xcx.wechat.app_id, "");
     check_str(s->xcx.wechat.base_url, "https://api.weixin.qq.com");
     check_str(s->xcx.wechat.tenant, "default");
@@ -478,6 +479,7 @@ static const char *const promised[] = {
     "access.keys",
     "access.new_accounts",
     "access.cache",
+    "access.max_failures_per_minute",
     "dialects.xcx.wechat.app_id",
     "dialects.xcx.wechat.app_secret",
     "dialects.xcx.wechat.base_url",
