@@ -27,7 +27,7 @@ enum { TITLE_CHARACTERS = 20 };
 struct asking {
     struct wechat_check check;
     const struct model *model;
-    struct xcx_visit   *visit;
+    struct visit       *visit;
     struct question    *question; /* everything below lives as long */
     struct turn_keeping keeping;
     struct xcx_page     page;
@@ -43,7 +43,7 @@ static struct str first_characters(struct str s, size_t n)
     return (struct str){ s.p, s.n - rest.n };
 }
 
-static const struct model *find_model(struct xcx_visit *v)
+static const struct model *find_model(struct visit *v)
 {
     struct str          name = api_settings()->xcx.model;
     const struct model *m = name.n ? offer_find(name) : offer_count() ? offer_at(0) : NULL;
@@ -91,7 +91,7 @@ static struct sink *make_sink(const struct asking *a)
 
 static void start_turn(struct asking *a)
 {
-    struct xcx_visit   *v = a->visit;
+    struct visit       *v = a->visit;
     const struct route *route = v->x->route;
     struct turn_order   order = { .question = a->question,
                                   .model = a->model,
@@ -107,12 +107,12 @@ static void start_turn(struct asking *a)
     v->release = NULL;                        /* the question is the turn's     */
     wechat_check_drop(&a->check);
     turn_start(&order);
-    xcx_visit_end(v);
+    visit_end(v);
 }
 
 /* ---- what the operator's tables know of the page, and of what the talk is about --------------- */
 
-static void log_failed_lookup(const struct xcx_visit *v, const char *what)
+static void log_failed_lookup(const struct visit *v, const char *what)
 {
     LOG(LOG_WARN, L_MSG("lookup failed"), L_TEXT("request_id", v->x->id), L_TEXT("what", what),
         L_TEXT("why", v->lookup.verb.why));
@@ -120,9 +120,9 @@ static void log_failed_lookup(const struct xcx_visit *v, const char *what)
 
 static void on_card(struct verb *verb)
 {
-    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, lookup.verb);
-    struct asking    *a = v->ctx;
-    struct buf        more = BUF(1 << 20);
+    struct visit  *v = LIST_OWNER(verb, struct visit, lookup.verb);
+    struct asking *a = v->ctx;
+    struct buf     more = BUF(1 << 20);
 
     if (verb->end == STORE_OK) {
         buf_lit(&more, "{\"card\":");
@@ -139,7 +139,7 @@ static void on_card(struct verb *verb)
 /* The first answer shows it. */
 static void look_for_card(struct asking *a)
 {
-    struct xcx_visit          *v = a->visit;
+    struct visit              *v = a->visit;
     const struct kept_chat    *c = &v->chats.chats[0];
     struct lookup_about        about = xcx_visit_about(v, c->context_id);
     const struct lookup_query *q =
@@ -155,8 +155,8 @@ static void look_for_card(struct asking *a)
 
 static void on_page(struct verb *verb)
 {
-    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, lookup.verb);
-    struct asking    *a = v->ctx;
+    struct visit  *v = LIST_OWNER(verb, struct visit, lookup.verb);
+    struct asking *a = v->ctx;
 
     if (verb->end == STORE_OK)
         a->page.text = arena_str(&a->question->arena, v->lookup.text);
@@ -182,7 +182,7 @@ static struct str written(const struct json *value, struct arena *a)
 /* What goes wrong here is no reason not to answer. */
 static void look_at_page(struct asking *a)
 {
-    struct xcx_visit          *v = a->visit;
+    struct visit              *v = a->visit;
     const struct json         *root = json_root(v->body);
     const struct json         *context = json_get(root, "pageContext");
     const struct lookup_query *q;
@@ -225,8 +225,8 @@ static void check_content(struct asking *a)
 
 static void on_chat(struct verb *verb)
 {
-    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
-    struct asking    *a = v->ctx;
+    struct visit  *v = LIST_OWNER(verb, struct visit, chats.verb);
+    struct asking *a = v->ctx;
 
     if (verb->end != STORE_OK) {
         xcx_visit_fail(v, verb->end);
@@ -239,7 +239,7 @@ static void on_chat(struct verb *verb)
     check_content(a);
 }
 
-static void release_asking(struct xcx_visit *v)
+static void release_asking(struct visit *v)
 {
     struct asking *a = v->ctx;
 
@@ -248,7 +248,7 @@ static void release_asking(struct xcx_visit *v)
 }
 
 /* The text is the question's, as what follows outlives the visit. */
-static struct asking *begin_asking(struct xcx_visit *v, struct str content, bool streams)
+static struct asking *begin_asking(struct visit *v, struct str content, bool streams)
 {
     struct question *q = question_new();
     struct asking   *a = arena_new(&q->arena, sizeof *a);
@@ -277,7 +277,7 @@ static struct asking *begin_asking(struct xcx_visit *v, struct str content, bool
     return a;
 }
 
-static void ask(struct xcx_visit *v, const struct http_reader *rq, bool streams)
+static void ask(struct visit *v, const struct http_reader *rq, bool streams)
 {
     struct str     content;
     struct asking *a;
@@ -296,7 +296,7 @@ static void ask(struct xcx_visit *v, const struct http_reader *rq, bool streams)
 
 void xcx_serve_say(struct http_exchange *x, const struct http_reader *rq)
 {
-    struct xcx_visit *v = xcx_visit_new(x);
+    struct visit *v = xcx_visit_new(x);
 
     if (v && xcx_visit_takes_chat(v, rq) && xcx_visit_takes_body(v, rq))
         ask(v, rq, false);
@@ -304,7 +304,7 @@ void xcx_serve_say(struct http_exchange *x, const struct http_reader *rq)
 
 void xcx_serve_stream(struct http_exchange *x, const struct http_reader *rq)
 {
-    struct xcx_visit *v = xcx_visit_new(x);
+    struct visit *v = xcx_visit_new(x);
 
     if (v && xcx_visit_takes_body(v, rq) && xcx_visit_takes_chat_in_body(v))
         ask(v, rq, true);
@@ -327,25 +327,25 @@ static bool read_last_id(struct str s, int64_t *answer, int64_t *event)
     return true;
 }
 
-static void read_on(struct xcx_visit *v, struct str turn)
+static void read_on(struct visit *v, struct str turn)
 {
     const struct settings *s = api_settings();
     struct sink           *sink =
         sse_sink_new(v->x, &xcx_dialect, xcx_state_new(STR(""), s->xcx.ascii != 0), &s->stream);
 
     reading_start(sink, &v->whose, turn, v->from);
-    xcx_visit_end(v);
+    visit_end(v);
 }
 
-static void answer_nothing(struct xcx_visit *v)
+static void answer_nothing(struct visit *v)
 {
     http_answer(v->x, &(struct http_answer){ .status = 204 });
-    xcx_visit_end(v);
+    visit_end(v);
 }
 
 static void on_last_turn(struct verb *verb)
 {
-    struct xcx_visit       *v = LIST_OWNER(verb, struct xcx_visit, turn.verb);
+    struct visit           *v = LIST_OWNER(verb, struct visit, turn.verb);
     const struct kept_turn *t = &v->turn.turn;
     bool                    is_there =
         verb->end == STORE_OK && (t->state == KEPT_STREAMING || (v->answer && t->has_journal));
@@ -360,7 +360,7 @@ static void on_last_turn(struct verb *verb)
 
 static void on_chat_to_read(struct verb *verb)
 {
-    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
+    struct visit *v = LIST_OWNER(verb, struct visit, chats.verb);
 
     if (verb->end != STORE_OK) {
         xcx_visit_fail(v, verb->end);
@@ -371,7 +371,7 @@ static void on_chat_to_read(struct verb *verb)
 }
 
 /* Where the header cannot be set a query parameter does. */
-static bool takes_last_id(struct xcx_visit *v, const struct http_reader *rq)
+static bool takes_last_id(struct visit *v, const struct http_reader *rq)
 {
     struct str last = http_reader_header(rq, STR("last-event-id"));
 
@@ -390,7 +390,7 @@ static bool takes_last_id(struct xcx_visit *v, const struct http_reader *rq)
 
 void xcx_serve_resume(struct http_exchange *x, const struct http_reader *rq)
 {
-    struct xcx_visit *v = xcx_visit_new(x);
+    struct visit *v = xcx_visit_new(x);
 
     if (!v || !xcx_visit_takes_chat(v, rq) || !takes_last_id(v, rq))
         return;
@@ -400,14 +400,14 @@ void xcx_serve_resume(struct http_exchange *x, const struct http_reader *rq)
 
 /* ---- stopping --------------------------------------------------------------------------------- */
 
-static void tell_stopped(struct xcx_visit *v, bool is_stopped)
+static void tell_stopped(struct visit *v, bool is_stopped)
 {
     xcx_visit_answer(v, is_stopped ? STR("{\"stopped\":true}") : STR("{\"stopped\":false}"));
 }
 
 static void on_stopped(struct verb *verb)
 {
-    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, turn.verb);
+    struct visit *v = LIST_OWNER(verb, struct visit, turn.verb);
 
     if (verb->end != STORE_OK && verb->end != STORE_NOT_FOUND)
         xcx_visit_fail(v, verb->end);
@@ -417,8 +417,8 @@ static void on_stopped(struct verb *verb)
 
 static void on_turn_to_stop(struct verb *verb)
 {
-    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, turn.verb);
-    struct str        id = arena_str(&v->arena, v->turn.turn.id);
+    struct visit *v = LIST_OWNER(verb, struct visit, turn.verb);
+    struct str    id = arena_str(&v->arena, v->turn.turn.id);
 
     if (verb->end != STORE_OK || v->turn.turn.state != KEPT_STREAMING) {
         on_stopped(verb);
@@ -430,8 +430,8 @@ static void on_turn_to_stop(struct verb *verb)
 
 static void on_chat_to_stop(struct verb *verb)
 {
-    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
-    struct kept      *here = keeper_find_chat(&v->whose, v->chat.id);
+    struct visit *v = LIST_OWNER(verb, struct visit, chats.verb);
+    struct kept  *here = keeper_find_chat(&v->whose, v->chat.id);
 
     if (verb->end != STORE_OK) {
         xcx_visit_fail(v, verb->end);
@@ -446,7 +446,7 @@ static void on_chat_to_stop(struct verb *verb)
 
 void xcx_serve_stop(struct http_exchange *x, const struct http_reader *rq)
 {
-    struct xcx_visit *v = xcx_visit_new(x);
+    struct visit *v = xcx_visit_new(x);
 
     if (!v || !xcx_visit_takes_chat(v, rq))
         return;

@@ -35,13 +35,13 @@ static struct str first_characters(struct str s, size_t n)
     return (struct str){ s.p, s.n - rest.n };
 }
 
-static void add_paging(const struct xcx_visit *v, int64_t total, struct buf *out)
+static void add_paging(const struct visit *v, int64_t total, struct buf *out)
 {
     buf_addf(out, "],\"total\":%lld,\"page\":%lld,\"pageSize\":%lld}", (long long)total,
              (long long)v->page, (long long)v->page_size);
 }
 
-static int64_t offset_of(const struct xcx_visit *v)
+static int64_t offset_of(const struct visit *v)
 {
     return (v->page - 1) * v->page_size;
 }
@@ -73,7 +73,7 @@ static void add_chat(const struct kept_chat *c, struct str name, struct buf *out
     buf_lit(out, ",\"unreadCount\":0}");
 }
 
-static void answer_history(struct xcx_visit *v)
+static void answer_history(struct visit *v)
 {
     const struct history *h = v->ctx;
     struct buf            out = BUF(LIST_LIMIT);
@@ -89,7 +89,7 @@ static void answer_history(struct xcx_visit *v)
     buf_release(&out);
 }
 
-static void look_up_names(struct xcx_visit *v);
+static void look_up_names(struct visit *v);
 
 static bool is_of_type(const struct kept_chat *c, struct str type)
 {
@@ -99,9 +99,9 @@ static bool is_of_type(const struct kept_chat *c, struct str type)
 /* Without names the list is good all the same. */
 static void on_names(struct verb *verb)
 {
-    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, lookup.verb);
-    struct history   *h = v->ctx;
-    struct str        type = v->chats.chats[h->next].context_type;
+    struct visit   *v = LIST_OWNER(verb, struct visit, lookup.verb);
+    struct history *h = v->ctx;
+    struct str      type = v->chats.chats[h->next].context_type;
 
     for (size_t i = 0; verb->end == STORE_OK && i < v->chats.n; i++)
         for (size_t j = 0; is_of_type(&v->chats.chats[i], type) && j < v->lookup.n; j++)
@@ -111,7 +111,7 @@ static void on_names(struct verb *verb)
     look_up_names(v);
 }
 
-static bool was_looked_up(const struct xcx_visit *v, size_t at)
+static bool was_looked_up(const struct visit *v, size_t at)
 {
     for (size_t i = 0; i < at; i++)
         if (is_of_type(&v->chats.chats[i], v->chats.chats[at].context_type))
@@ -119,7 +119,7 @@ static bool was_looked_up(const struct xcx_visit *v, size_t at)
     return false;
 }
 
-static void look_up_type(struct xcx_visit *v, const struct lookup_query *q, struct str type)
+static void look_up_type(struct visit *v, const struct lookup_query *q, struct str type)
 {
     struct lookup_about about = xcx_visit_about(v, STR(""));
     struct str         *ids = arena_new(&v->arena, v->chats.n * sizeof *ids);
@@ -133,7 +133,7 @@ static void look_up_type(struct xcx_visit *v, const struct lookup_query *q, stru
 }
 
 /* One query for all conversations of a kind. */
-static void look_up_names(struct xcx_visit *v)
+static void look_up_names(struct visit *v)
 {
     struct history *h = v->ctx;
 
@@ -152,8 +152,8 @@ static void look_up_names(struct xcx_visit *v)
 
 static void on_chats(struct verb *verb)
 {
-    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
-    struct history   *h;
+    struct visit   *v = LIST_OWNER(verb, struct visit, chats.verb);
+    struct history *h;
 
     if (verb->end != STORE_OK) {
         xcx_visit_fail(v, verb->end);
@@ -166,7 +166,7 @@ static void on_chats(struct verb *verb)
 
 void xcx_serve_history(struct http_exchange *x, const struct http_reader *rq)
 {
-    struct xcx_visit *v = xcx_visit_new(x);
+    struct visit *v = xcx_visit_new(x);
 
     if (!v || !xcx_visit_takes_pages(v, rq, HISTORY_PAGE))
         return;
@@ -203,8 +203,8 @@ static void add_message(const struct kept_message *m, struct buf *out)
 
 static void on_messages(struct verb *verb)
 {
-    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, messages.verb);
-    struct buf        out = BUF(LIST_LIMIT);
+    struct visit *v = LIST_OWNER(verb, struct visit, messages.verb);
+    struct buf    out = BUF(LIST_LIMIT);
 
     if (verb->end != STORE_OK) {
         xcx_visit_fail(v, verb->end);
@@ -221,7 +221,7 @@ static void on_messages(struct verb *verb)
     buf_release(&out);
 }
 
-static void find_messages(struct xcx_visit *v)
+static void find_messages(struct visit *v)
 {
     v->messages.verb.done = on_messages;
     message_page(api_store(), &v->messages, &v->whose, v->chat, ROLES_SPOKEN, offset_of(v),
@@ -230,7 +230,7 @@ static void find_messages(struct xcx_visit *v)
 
 void xcx_serve_messages(struct http_exchange *x, const struct http_reader *rq)
 {
-    struct xcx_visit *v = xcx_visit_new(x);
+    struct visit *v = xcx_visit_new(x);
 
     if (v && xcx_visit_takes_chat(v, rq) && xcx_visit_takes_pages(v, rq, MESSAGES_PAGE))
         find_messages(v);
@@ -260,7 +260,7 @@ static struct chat_reuse reuse_of(struct str type)
 
 static void on_taken_up(struct verb *verb)
 {
-    struct xcx_visit *v = LIST_OWNER(verb, struct xcx_visit, chats.verb);
+    struct visit *v = LIST_OWNER(verb, struct visit, chats.verb);
 
     if (verb->end != STORE_OK) {
         xcx_visit_fail(v, verb->end);
@@ -270,7 +270,7 @@ static void on_taken_up(struct verb *verb)
     find_messages(v);
 }
 
-static void take_up(struct xcx_visit *v, struct str type, struct str id)
+static void take_up(struct visit *v, struct str type, struct str id)
 {
     struct chat_reuse rule = reuse_of(id.n ? type : STR("general"));
     char              uid[UID_LENGTH + 1];
@@ -285,7 +285,7 @@ static void take_up(struct xcx_visit *v, struct str type, struct str id)
                  &rule);
 }
 
-static bool takes_context(struct xcx_visit *v, const struct http_reader *rq, const char *name,
+static bool takes_context(struct visit *v, const struct http_reader *rq, const char *name,
                           size_t most, struct str *value)
 {
     if (http_query_get(rq->target.query, str_of(name), &v->arena, value) != HTTP_QUERY_FOUND) {
@@ -301,8 +301,8 @@ static bool takes_context(struct xcx_visit *v, const struct http_reader *rq, con
 
 void xcx_serve_messages_of_context(struct http_exchange *x, const struct http_reader *rq)
 {
-    struct xcx_visit *v = xcx_visit_new(x);
-    struct str        type, id;
+    struct visit *v = xcx_visit_new(x);
+    struct str    type, id;
 
     if (v && takes_context(v, rq, "contextType", CONTEXT_TYPE_MAX, &type) &&
         takes_context(v, rq, "contextId", CONTEXT_ID_MAX, &id) &&

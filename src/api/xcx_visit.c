@@ -3,7 +3,6 @@
 #include "api/api.h"
 #include "api/guard.h"
 #include "api/xcx_answer.h"
-#include "base/mem.h"
 #include "wire/http_text.h"
 
 #include <stdio.h>
@@ -12,40 +11,15 @@ enum { PAGE_MAX = 1000000000, PAGE_SIZE_MAX = 100 };
 
 #define EXACT_MAX 9007199254740992.0
 
-static void client_gone(void *user)
+struct visit *xcx_visit_new(struct http_exchange *x)
 {
-    xcx_visit_end(user);
+    if (api_store())
+        return visit_new(x, "xcx");
+    xcx_refuse(x, 503, "conversations need a database, and this service has none");
+    return NULL;
 }
 
-struct xcx_visit *xcx_visit_new(struct http_exchange *x)
-{
-    struct xcx_visit *v;
-
-    if (!api_store()) {
-        xcx_refuse(x, 503, "conversations need a database, and this service has none");
-        return NULL;
-    }
-    v = mem_new(sizeof *v);
-    v->x = x;
-    v->whose = (struct whose){ guard_asker(x)->tenant, STR("xcx"), guard_owner(x, &v->arena) };
-    http_watch(x, client_gone, NULL, v);
-    return v;
-}
-
-void xcx_visit_end(struct xcx_visit *v)
-{
-    if (v->release)
-        v->release(v);
-    verb_drop(&v->chats.verb);
-    verb_drop(&v->messages.verb);
-    verb_drop(&v->turn.verb);
-    verb_drop(&v->lookup.verb);
-    json_free(v->body);
-    arena_release(&v->arena);
-    mem_free(v);
-}
-
-struct str xcx_visit_user_id(struct xcx_visit *v)
+struct str xcx_visit_user_id(struct visit *v)
 {
     int64_t account = guard_asker(v->x)->account;
     char    id[24];
@@ -56,7 +30,7 @@ struct str xcx_visit_user_id(struct xcx_visit *v)
     return arena_str(&v->arena, str_of(id));
 }
 
-struct lookup_about xcx_visit_about(struct xcx_visit *v, struct str context_id)
+struct lookup_about xcx_visit_about(struct visit *v, struct str context_id)
 {
     return (struct lookup_about){ .site_id = v->whose.tenant,
                                   .user_id = xcx_visit_user_id(v),
@@ -65,20 +39,20 @@ struct lookup_about xcx_visit_about(struct xcx_visit *v, struct str context_id)
 
 /* ---- ends -------------------------------------------------------------------------------- */
 
-void xcx_visit_answer(struct xcx_visit *v, struct str json)
+void xcx_visit_answer(struct visit *v, struct str json)
 {
     xcx_answer(v->x, json);
-    xcx_visit_end(v);
+    visit_end(v);
 }
 
-void xcx_visit_refuse(struct xcx_visit *v, int status, const char *why)
+void xcx_visit_refuse(struct visit *v, int status, const char *why)
 {
     xcx_refuse(v->x, status, why);
-    xcx_visit_end(v);
+    visit_end(v);
 }
 
 /* Nobody learns whether a conversation that is not his is there. */
-void xcx_visit_fail(struct xcx_visit *v, enum store_end end)
+void xcx_visit_fail(struct visit *v, enum store_end end)
 {
     if (end == STORE_NOT_FOUND)
         xcx_visit_refuse(v, 403, "无权访问该对话");
@@ -88,7 +62,7 @@ void xcx_visit_fail(struct xcx_visit *v, enum store_end end)
         xcx_visit_refuse(v, 503, "数据库暂时不可用，请稍后再试");
 }
 
-static bool refuse_value(struct xcx_visit *v, const char *name, const char *why)
+static bool refuse_value(struct visit *v, const char *name, const char *why)
 {
     char text[200];
 
@@ -145,7 +119,7 @@ static bool read_chat_value(const struct json *value, int64_t *id)
     return json_number(value, &d) && (d >= EXACT_MAX || d <= -EXACT_MAX);
 }
 
-bool xcx_visit_takes_chat(struct xcx_visit *v, const struct http_reader *rq)
+bool xcx_visit_takes_chat(struct visit *v, const struct http_reader *rq)
 {
     struct str id;
 
@@ -154,7 +128,7 @@ bool xcx_visit_takes_chat(struct xcx_visit *v, const struct http_reader *rq)
     return refuse_value(v, "chat_id", "必须是整数");
 }
 
-bool xcx_visit_takes_chat_in_body(struct xcx_visit *v)
+bool xcx_visit_takes_chat_in_body(struct visit *v)
 {
     const struct json *root = json_root(v->body), *id = json_get(root, "chatId");
 
@@ -165,7 +139,7 @@ bool xcx_visit_takes_chat_in_body(struct xcx_visit *v)
     return refuse_value(v, "chatId", id ? "必须是整数" : "不能缺少");
 }
 
-static bool takes_number(struct xcx_visit *v, const struct http_reader *rq, const char *name,
+static bool takes_number(struct visit *v, const struct http_reader *rq, const char *name,
                          const char *also, int64_t most, int64_t *n)
 {
     struct str      value;
@@ -182,7 +156,7 @@ static bool takes_number(struct xcx_visit *v, const struct http_reader *rq, cons
     return refuse_value(v, name, why);
 }
 
-bool xcx_visit_takes_pages(struct xcx_visit *v, const struct http_reader *rq, int64_t page_size)
+bool xcx_visit_takes_pages(struct visit *v, const struct http_reader *rq, int64_t page_size)
 {
     v->page = 1;
     v->page_size = page_size;
@@ -190,7 +164,7 @@ bool xcx_visit_takes_pages(struct xcx_visit *v, const struct http_reader *rq, in
            takes_number(v, rq, "page_size", "pageSize", PAGE_SIZE_MAX, &v->page_size);
 }
 
-bool xcx_visit_takes_body(struct xcx_visit *v, const struct http_reader *rq)
+bool xcx_visit_takes_body(struct visit *v, const struct http_reader *rq)
 {
     const char *why = "";
 
@@ -235,7 +209,7 @@ static struct str strip(struct str s)
     return s;
 }
 
-bool xcx_visit_takes_content(struct xcx_visit *v, struct str *content)
+bool xcx_visit_takes_content(struct visit *v, struct str *content)
 {
     const struct json *value = json_get(json_root(v->body), "content");
 

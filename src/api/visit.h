@@ -1,0 +1,33 @@
+/* visit.h - a request that takes verbs of the store, from its route to its answer: whose it is,
+ * what it asks for, and what was found. A client that goes takes its visit along.
+ */
+#ifndef API_VISIT_H
+#define API_VISIT_H
+
+#include "base/json.h"
+#include "net/http_server.h"
+#include "store/lookup.h"
+#include "store/turns.h"
+
+struct visit {
+    struct http_exchange *x;
+    struct arena          arena;
+    struct whose          whose;
+    struct chat_name      chat;
+    int64_t               page, page_size;
+    struct chat_call      chats;
+    struct message_call   messages;
+    struct turn_call      turn;
+    struct lookup_call    lookup;
+    struct json_doc      *body;
+    int64_t               answer, from;       /* whose events, and from which on */
+
+    void *ctx;                                /* the route's own...             */
+    void (*release)(struct visit *v);     /* ...which ends with the visit; or NULL */
+};
+
+/* By whoever is let in, at the door of that dialect (a constant). There must be a store. */
+struct visit *visit_new(struct http_exchange *x, const char *dialect);
+void          visit_end(struct visit *v);     /* it was answered, or is a turn now */
+
+#endif
