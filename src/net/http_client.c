@@ -167,8 +167,9 @@ static void peer_got_bytes(struct http_peer *peer, struct str bytes)
         peer_close(peer);
         return;
     }
+    if (!f->answered)
+        buf_release(&f->request);             /* it will not be repeated        */
     f->answered = true;
-    buf_release(&f->request);                 /* it will not be repeated        */
     switch (http_reply_feed(&peer->reply, bytes)) {
     case REPLY_WHOLE: fetch_end(f, HTTP_FETCH_WHOLE, STR("")); return;
     case REPLY_GARBAGE:
