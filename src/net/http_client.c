@@ -34,14 +34,14 @@ struct http_peer {
     struct link        link;                  /* in the pool's peers            */
     struct link        idle_link;
     struct http_pool  *pool;
-    enum peer_state    state;
-    struct http_fetch *fetch;                 /* NULL: idle or closing          */
     struct reach      *reach;                 /* while it is under way          */
+    struct http_fetch *fetch;                 /* NULL: idle or closing          */
+    enum peer_state    state;
     struct stream      stream;
+    struct http_reply  reply;
     struct deadline    idle_time;             /* idle, or reading a rest        */
     struct http_fetch  rest;                  /* stands in for a fetch that left */
     size_t             rest_bytes;
-    struct http_reply  reply;
     bool               used;                  /* it has answered before         */
 };
 
