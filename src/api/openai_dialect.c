@@ -5,42 +5,58 @@
 #include "turn/sink.h"
 #include "wire/sse.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
+
+enum { ID_MAX = 25, FRONT_MAX = 112, BACK_MAX_BYTES = 1 << 20 };
+
+#define CHUNK_SUFFIX ".chunk"
+
+/* Ends where the model begins, so that both are one text. */
+static void write_front(struct openai_state *s, struct str id, int64_t created)
+{
+    struct buf front = BUF(FRONT_MAX);
+
+    buf_lit(&front, SSE_DATA "{\"id\":\"chatcmpl-");
+    buf_add(&front, (struct str){ id.p, id.n < ID_MAX ? id.n : ID_MAX });
+    buf_lit(&front, "\",\"object\":\"chat.completion");
+    s->suffix_at = front.n;
+    buf_lit(&front, CHUNK_SUFFIX "\",\"created\":");
+    buf_add_u64(&front, (uint64_t)created);
+    assert(!front.over);
+    s->n_head += s->head_at - (FRONT_MAX - front.n);
+    s->head_at = FRONT_MAX - front.n;
+    s->suffix_at += s->head_at;
+    memcpy(s->text + s->head_at, front.p, front.n);
+    buf_release(&front);
+}
 
 struct openai_state *openai_state_new(struct str model, bool include_usage)
 {
-    struct openai_state *s = mem_new(sizeof *s + model.n);
+    struct buf           back = BUF(BACK_MAX_BYTES);
+    struct openai_state *s;
 
+    buf_lit(&back, ",\"model\":");
+    json_add_str(&back, model);
+    buf_lit(&back, ",\"choices\":[");
+    s = mem_new(sizeof *s + FRONT_MAX + back.n);
     s->include_usage = include_usage;
-    memcpy(s + 1, model.p, model.n);
-    s->model = (struct str){ (const char *)(s + 1), model.n };
+    s->head_at = FRONT_MAX;
+    s->n_head = back.n;
+    memcpy(s->text + FRONT_MAX, back.p, back.n);
+    buf_release(&back);
+    write_front(s, STR(""), 0);
     return s;
 }
 
 /* Whoever reads the answer again gets the same bytes. */
 static void openai_begin(void *state, const struct turn_facts *facts, int64_t first)
 {
-    struct openai_state *s = state;
-
     (void)first;
-    snprintf(s->id, sizeof s->id, "chatcmpl-%.*s", STR_ARG(facts->id));
-    s->created = facts->at / 1000000;
+    write_front(state, facts->id, facts->at / 1000000);
 }
 
 /* ---- pieces --------------------------------------------------------------------- */
-
-static void write_identity(const struct openai_state *s, struct str object, struct buf *out)
-{
-    buf_lit(out, "{\"id\":\"");
-    buf_add(out, str_of(s->id));
-    buf_lit(out, "\",\"object\":\"");
-    buf_add(out, object);
-    buf_lit(out, "\",\"created\":");
-    buf_add_u64(out, (uint64_t)s->created);
-    buf_lit(out, ",\"model\":");
-    json_add_str(out, s->model);
-}
 
 static void write_usage(const struct usage *u, struct buf *out)
 {
@@ -69,8 +85,7 @@ static struct str finish_reason(enum finish f)
 
 static void begin_chunk(const struct openai_state *s, struct buf *out)
 {
-    buf_lit(out, SSE_DATA);
-    write_identity(s, STR("chat.completion.chunk"), out);
+    buf_add(out, (struct str){ s->text + s->head_at, s->n_head });
 }
 
 /* With include_usage every chunk but the last says "usage":null (OpenAI's schema). */
@@ -81,16 +96,23 @@ static void end_chunk(const struct openai_state *s, struct buf *out)
     buf_lit(out, "}" SSE_END);
 }
 
-static void write_choice(const struct openai_state *s, struct str before, struct str text,
-                         struct str after, struct str reason, struct buf *out)
+#define DELTA "{\"index\":0,\"delta\":{"
+
+static void write_text(const struct openai_state *s, struct str before, struct str text,
+                       struct buf *out)
 {
     begin_chunk(s, out);
-    buf_lit(out, ",\"choices\":[{\"index\":0,\"delta\":{");
     buf_add(out, before);
     json_add_text(out, text);
-    buf_add(out, after);
-    buf_lit(out, "},\"logprobs\":null,\"finish_reason\":");
-    buf_add(out, reason);
+    buf_lit(out, "\"},\"logprobs\":null,\"finish_reason\":null}]");
+    end_chunk(s, out);
+}
+
+static void write_finish(const struct openai_state *s, enum finish how, struct buf *out)
+{
+    begin_chunk(s, out);
+    buf_lit(out, DELTA "},\"logprobs\":null,\"finish_reason\":");
+    buf_add(out, finish_reason(how));
     buf_lit(out, "}]");
     end_chunk(s, out);
 }
@@ -99,7 +121,7 @@ static void write_choice(const struct openai_state *s, struct str before, struct
 static void write_tool_chunk(const struct openai_state *s, const struct event *ev, struct buf *out)
 {
     begin_chunk(s, out);
-    buf_lit(out, ",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":");
+    buf_lit(out, DELTA "\"tool_calls\":[{\"index\":");
     buf_add_u64(out, ev->tool.index);
     if (ev->tool.id.n) {
         buf_lit(out, ",\"id\":");
@@ -137,7 +159,7 @@ static void write_citation_chunk(const struct openai_state *s, const struct cita
                                  struct buf *out)
 {
     begin_chunk(s, out);
-    buf_lit(out, ",\"choices\":[{\"index\":0,\"delta\":{\"annotations\":[");
+    buf_lit(out, DELTA "\"annotations\":[");
     write_citation(c, out);
     buf_lit(out, "]},\"logprobs\":null,\"finish_reason\":null}]");
     end_chunk(s, out);
@@ -146,7 +168,7 @@ static void write_citation_chunk(const struct openai_state *s, const struct cita
 static void write_usage_chunk(const struct openai_state *s, const struct usage *u, struct buf *out)
 {
     begin_chunk(s, out);
-    buf_lit(out, ",\"choices\":[],");
+    buf_lit(out, "],");
     write_usage(u, out);
     buf_lit(out, "}" SSE_END);
 }
@@ -163,20 +185,17 @@ static void write_event(void *state, const struct event *ev, struct buf *out)
 
     switch (ev->type) {
     case EVENT_START:
-        write_choice(s, STR("\"role\":\"assistant\",\"content\":\"\""), STR(""), STR(""),
-                     STR("null"), out);
+        write_text(s, STR(DELTA "\"role\":\"assistant\",\"content\":\""), STR(""), out);
         return;
-    case EVENT_DELTA:
-        write_choice(s, STR("\"content\":\""), ev->text, STR("\""), STR("null"), out);
-        return;
+    case EVENT_DELTA: write_text(s, STR(DELTA "\"content\":\""), ev->text, out); return;
     case EVENT_REASONING:
-        write_choice(s, STR("\"reasoning_content\":\""), ev->text, STR("\""), STR("null"), out);
+        write_text(s, STR(DELTA "\"reasoning_content\":\""), ev->text, out);
         return;
     case EVENT_TOOL_CALL: write_tool_chunk(s, ev, out); return;
     case EVENT_CITATION: write_citation_chunk(s, &ev->citation, out); return;
     case EVENT_USAGE: s->usage = ev->usage; return;
     case EVENT_FINISH:
-        write_choice(s, STR(""), STR(""), STR(""), finish_reason(ev->finish), out);
+        write_finish(s, ev->finish, out);
         if (s->include_usage)
             write_usage_chunk(s, &s->usage, out);
         buf_lit(out, SSE_DATA "[DONE]" SSE_END);
@@ -217,12 +236,22 @@ static void write_citations(const struct whole_answer *a, struct buf *out)
         buf_lit(out, "]");
 }
 
+/* The head without what makes it a chunk's. */
+static void begin_whole(const struct openai_state *s, struct buf *out)
+{
+    size_t from = s->head_at + sizeof SSE_DATA - 1;
+    size_t behind = s->suffix_at + sizeof CHUNK_SUFFIX - 1;
+
+    buf_add(out, (struct str){ s->text + from, s->suffix_at - from });
+    buf_add(out, (struct str){ s->text + behind, s->head_at + s->n_head - behind });
+}
+
 static void write_whole(void *state, const struct whole_answer *a, struct buf *out)
 {
     const struct openai_state *s = state;
 
-    write_identity(s, STR("chat.completion"), out);
-    buf_lit(out, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
+    begin_whole(s, out);
+    buf_lit(out, "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
     if (a->text.n == 0 && a->n_tool_calls)
         buf_lit(out, "null");
     else

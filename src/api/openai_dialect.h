@@ -4,12 +4,13 @@
 
 #include "api/dialect.h"
 
+/* All chunks of an answer begin alike, so that is written once. */
 struct openai_state {
-    char         id[40];  /* "chatcmpl-" and the turn's; the same in every chunk */
-    int64_t      created; /* wall seconds; the same too     */
-    bool         include_usage;
     struct usage usage;                       /* held back until the finish     */
-    struct str   model; /* stands behind the struct       */
+    bool         include_usage;
+    size_t       head_at, n_head;             /* of `text`: how a chunk begins  */
+    size_t       suffix_at;                   /* where that says that it is one */
+    char         text[];                      /* room for the turn's part, then the model's */
 };
 
 struct openai_state *openai_state_new(struct str model, bool include_usage);

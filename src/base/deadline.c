@@ -59,8 +59,10 @@ static void take(size_t place)
 
 void deadline_arm(struct deadline *d, uint64_t at_ns)
 {
+    bool is_later = at_ns >= d->due;          /* then the heap need not be looked at */
+
     d->due = at_ns;
-    if (d->place && heap[d->place].at <= at_ns)
+    if (d->place && (is_later || heap[d->place].at <= at_ns))
         return;
     if (d->place)
         take(d->place);

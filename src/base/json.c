@@ -348,6 +348,34 @@ bool json_members_next(struct json_members *m, struct str *name, const struct js
     return true;
 }
 
+/* Most names differ in their length or their first letter. */
+static size_t find_name(struct str name, const struct str *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (names[i].n == name.n && names[i].p[0] == name.p[0] && str_eq(names[i], name))
+            return i;
+    return n;
+}
+
+void json_get_all(const struct json *object, const struct str *names, const struct json **values,
+                  size_t n)
+{
+    struct json_members m = json_members(object);
+    struct str          name;
+    const struct json  *value;
+
+    memset(values, 0, n * sizeof *values);
+    while (json_members_next(&m, &name, &value)) {
+        size_t i = find_name(name, names, n);
+
+        if (i < n && !values[i])
+            values[i] = value;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (yyjson_is_null(val(values[i])))
+            values[i] = NULL;
+}
+
 /* ---- writing ------------------------------------------------------------- */
 
 static void add_escape(struct buf *b, unsigned char c)

@@ -32,6 +32,11 @@ static inline const struct json *json_get(const struct json *object, const char 
     return json_get_n(object, (struct str){ name, strlen(name) });
 }
 
+/* Some members in one walk, for what is read with every word: values[i] is the one that
+ * names[i] names, as json_get() gives it. */
+void json_get_all(const struct json *object, const struct str *names, const struct json **values,
+                  size_t n);
+
 struct str json_str(const struct json *v); /* empty if no string   */
 bool       json_is_true(const struct json *v);
 bool       json_int(const struct json *v, int64_t *out); /* a whole number; else *out stays */

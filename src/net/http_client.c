@@ -34,14 +34,14 @@ struct http_peer {
     struct link        link;                  /* in the pool's peers            */
     struct link        idle_link;
     struct http_pool  *pool;
-    enum peer_state    state;
-    struct http_fetch *fetch;                 /* NULL: idle or closing          */
     struct reach      *reach;                 /* while it is under way          */
+    struct http_fetch *fetch;                 /* NULL: idle or closing          */
+    enum peer_state    state;
     struct stream      stream;
-    struct deadline    idle_time;             /* idle, or reading a rest        */
-    struct http_fetch  rest;                  /* stands in for a fetch that left */
-    size_t             rest_bytes;
     struct http_reply  reply;
+    struct deadline    idle_time;             /* idle, or reading a rest        */
+    struct http_fetch *rest;                  /* stands in for a fetch that left; or NULL */
+    size_t             rest_bytes;
     bool               used;                  /* it has answered before         */
 };
 
@@ -77,6 +77,7 @@ static void peer_free(struct http_peer *peer)
 
     list_take(&p->peers, &peer->link);
     http_reply_release(&peer->reply);
+    mem_free(peer->rest);
     mem_free(peer);
     serve_line(p);
     pool_free_if_late(p);
@@ -137,10 +138,13 @@ static void release(struct http_fetch *f, bool keep)
     serve_line(p);
 }
 
+/* A rest is gone as soon as its peer serves the next. */
 static void fetch_end(struct http_fetch *f, enum http_fetch_end how, struct str why)
 {
+    const struct http_fetch_ops *ops = f->ops;
+
     release(f, how == HTTP_FETCH_WHOLE && f->peer->reply.keep);
-    f->ops->end(f, how, why);
+    ops->end(f, how, why);
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -167,8 +171,9 @@ static void peer_got_bytes(struct http_peer *peer, struct str bytes)
         peer_close(peer);
         return;
     }
+    if (!f->answered)
+        buf_release(&f->request);             /* it will not be repeated        */
     f->answered = true;
-    buf_release(&f->request);                 /* it will not be repeated        */
     switch (http_reply_feed(&peer->reply, bytes)) {
     case REPLY_WHOLE: fetch_end(f, HTTP_FETCH_WHOLE, STR("")); return;
     case REPLY_GARBAGE:
@@ -316,6 +321,8 @@ static void assign(struct http_fetch *f, struct http_peer *peer)
     if (peer) {
         list_take(&p->idle, &peer->idle_link);
         deadline_disarm(&peer->idle_time);
+        mem_free(peer->rest);
+        peer->rest = NULL;
         peer->used = true;
     } else {
         peer = peer_new(p);
@@ -424,10 +431,11 @@ void http_fetch_leave(struct http_fetch *f)
         http_fetch_cancel(f);
         return;
     }
-    peer->rest =
+    peer->rest = mem_new(sizeof *peer->rest);
+    *peer->rest =
         (struct http_fetch){ .ops = &rest_ops, .pool = f->pool, .peer = peer, .answered = true };
     peer->rest_bytes = 0;
-    peer->fetch = &peer->rest;
+    peer->fetch = peer->rest;
     deadline_arm(&peer->idle_time, clock_now() + REST_MAX_MS * CLOCK_MS);
     stream_read(&peer->stream, true);
     f->peer = NULL;
@@ -458,7 +466,7 @@ static void close_unused(struct http_pool *p)
         struct http_peer *peer = LIST_OWNER(k, struct http_peer, link);
 
         next = k->next;
-        if (!peer->fetch || peer->fetch == &peer->rest)
+        if (!peer->fetch || peer->fetch == peer->rest)
             peer_close(peer);
     }
 }

@@ -45,14 +45,14 @@ struct http_fetch_ops {
 
 struct http_fetch {
     const struct http_fetch_ops *ops;
+    bool                         answered;    /* a byte of the answer has come  */
+    bool                         repeated;    /* on a fresh connection          */
+    bool                         paused;
     struct buf                   request;     /* head and body, until the answer begins */
     struct link                  link;        /* in the pool's line             */
     struct http_pool            *pool;        /* NULL: over                     */
     struct http_peer            *peer;        /* NULL: in line                  */
     struct note                  crowded;
-    bool                         answered;    /* a byte of the answer has come  */
-    bool                         repeated;    /* on a fresh connection          */
-    bool                         paused;
 };
 
 /* Takes the bytes in `request`. Nothing comes before this has returned. */

@@ -11,8 +11,10 @@
 enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_ANSWERING, CONN_LINGERING, CONN_CLOSED };
 
 struct http_conn {
-    struct stream        stream;
     struct http_server  *server;
+    struct deadline      stall;               /* of output that does not move   */
+    struct stream        stream;
+    struct http_exchange x;
     struct link          link;
     enum conn_state      state;
     bool                 feeding;             /* requests are being read from a piece */
@@ -20,12 +22,10 @@ struct http_conn {
     bool                 trusted;             /* the peer is one of our proxies */
     uint64_t             requests;
     struct deadline      deadline;            /* of the state                   */
-    struct deadline      stall;               /* of output that does not move   */
     uint64_t             progress;            /* of the output, when it was armed */
     struct note          go_on;               /* pending bytes may be read      */
     struct buf           pending;
     struct http_reader  *reader;              /* NULL: no request is looked at  */
-    struct http_exchange x;
     union address        peer;
 };
 

@@ -11,11 +11,11 @@
 #include <llhttp.h>
 
 struct http_reply {
-    llhttp_t           parser;
-    struct http_fields fields;                /* until the head has been told   */
-    bool               whole, keep;           /* the connection may be kept     */
-    void (*head)(struct http_reply *r, int status, const struct http_fields *fields);
+    llhttp_t parser;
+    bool     whole, keep; /* the connection may be kept     */
     void (*body)(struct http_reply *r, struct str bytes);
+    void (*head)(struct http_reply *r, int status, const struct http_fields *fields);
+    struct http_fields fields;                /* until the head has been told   */
 };
 
 enum http_reply_result { REPLY_MORE, REPLY_WHOLE, REPLY_GARBAGE };

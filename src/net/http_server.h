@@ -26,15 +26,6 @@
 enum { HTTP_ID_SIZE = 65 };
 
 struct http_exchange {
-    char             id[HTTP_ID_SIZE];        /* the request id                 */
-    char             client[ADDRESS_TEXT_SIZE];
-    enum http_method method;
-    int              status;                  /* 0: not answered yet            */
-    uint64_t         started;                 /* clock, ns                      */
-    const void      *route;                   /* the app's own                  */
-    bool             logged;                  /* the app's own                  */
-    void            *who;                     /* the app's own                  */
-
     /* The server's. */
     enum { HTTP_QUIET, HTTP_ASKED, HTTP_STREAMING } phase;
     bool   keep_alive, chunked, held;
@@ -43,6 +34,15 @@ struct http_exchange {
     void (*gone)(void *user);
     void (*room)(void *user);
     void *user;
+
+    char             id[HTTP_ID_SIZE];        /* the request id                 */
+    char             client[ADDRESS_TEXT_SIZE];
+    enum http_method method;
+    int              status;                  /* 0: not answered yet            */
+    uint64_t         started;                 /* clock, ns                      */
+    const void      *route;                   /* the app's own                  */
+    bool             logged;                  /* the app's own                  */
+    void            *who;                     /* the app's own                  */
 };
 
 struct http_answer {

@@ -25,17 +25,18 @@ static struct {
 } signals[SIGNALS_MAX];
 static size_t n_signals;
 
-static struct {
-    uint64_t began, slept;                    /* ns; slept: since the loop was opened */
-} pass;
+static uint64_t pass_began;                   /* when the loop woke            */
+static uint64_t timer_due = UINT64_MAX;       /* what the timer runs for       */
 
 uv_loop_t *loop_get(void)
 {
     return &loop;
 }
 
+/* Whoever reads needs this first: so the pass begins with the first socket served. */
 char *loop_read_buffer(void)
 {
+    clock_now();
     return read_buffer;
 }
 
@@ -49,41 +50,38 @@ static void run_due(uv_timer_t *handle)
     uint64_t due = deadlines_next();
 
     (void)handle;
+    timer_due = UINT64_MAX;
     clock_update();
     if (due <= clock_now())
         metric_observe(METRIC_LOOP_LAG, clock_now() - due);
     deadlines_run(clock_now());
 }
 
+/* The next deadline stands still while streams push back theirs: mostly nothing is to do. */
 static void set_timer(void)
 {
-    uint64_t due = deadlines_next(), now = clock_exact();
-    uint64_t wait = due > now ? (due - now + CLOCK_MS - 1) / CLOCK_MS : 0;
+    uint64_t due = deadlines_next(), now;
 
-    if (due == UINT64_MAX) {
-        uv_timer_stop(&timer);
+    if (due == timer_due)
         return;
-    }
+    timer_due = due;
+    uv_timer_stop(&timer);
+    if (due == UINT64_MAX)
+        return;
     uv_update_time(&loop);
-    uv_timer_start(&timer, run_due, wait, 0);
+    now = clock_exact();
+    uv_timer_start(&timer, run_due, due > now ? (due - now + CLOCK_MS - 1) / CLOCK_MS : 0, 0);
 }
 
-/* What passed since the last time, without what was slept. */
+/* libuv could tell how long it slept, but then it polls twice whenever it sleeps. */
 static void measure_pass(void)
 {
-    uint64_t now = uv_hrtime(), slept = uv_metrics_idle_time(&loop);
-
-    if (pass.began)
-        metric_longest(METRIC_LOOP_STALL, now - pass.began - (slept - pass.slept));
-    pass.began = now;
-    pass.slept = slept;
+    metric_longest(METRIC_LOOP_STALL, clock_exact() - pass_began);
 }
 
 static void on_prepare(uv_prepare_t *handle)
 {
     (void)handle;
-    measure_pass();
-    clock_update();
     notes_run();
     log_flush();
     set_timer();
@@ -91,13 +89,14 @@ static void on_prepare(uv_prepare_t *handle)
         uv_idle_start(&awake, stay_awake);
     else
         uv_idle_stop(&awake);
+    measure_pass();
     clock_forget();
 }
 
 static void on_check(uv_check_t *handle)
 {
     (void)handle;
-    clock_update();
+    pass_began = clock_now();
     notes_run();
 }
 
@@ -123,7 +122,6 @@ void loop_open(void)
     uv_replace_allocator(mem_hook_malloc, mem_hook_realloc, mem_hook_calloc, mem_free);
     if (uv_loop_init(&loop) != 0)
         die("the event loop cannot start");
-    uv_loop_configure(&loop, UV_METRICS_IDLE_TIME);
     uv_prepare_init(&loop, &before_sleep);
     uv_check_init(&loop, &after_sleep);
     uv_idle_init(&loop, &awake);
@@ -134,7 +132,7 @@ void loop_open(void)
 
 void loop_run(void)
 {
-    pass.began = 0;
+    pass_began = clock_exact();
     uv_run(&loop, UV_RUN_DEFAULT);
 }
 
@@ -157,4 +155,5 @@ void loop_close(void)
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
     n_signals = 0;
+    timer_due = UINT64_MAX;
 }

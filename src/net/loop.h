@@ -2,8 +2,8 @@
  *
  * Before the loop sleeps: notes are read, log lines leave, the timer is set for the next
  * deadline, and the clock is forgotten, so that the sockets that wake it are served by a
- * fresh one. After that the clock is read again, and notes are. Due deadlines run from the
- * timer. With notes waiting it does not sleep.
+ * fresh one: the first to ask reads it for the whole pass. After that, notes are read. Due
+ * deadlines run from the timer. With notes waiting it does not sleep.
  */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H

@@ -33,16 +33,17 @@ enum stream_news {
 
 struct tls;
 
+/* What every read and write looks at stands together, ahead of libuv's own. */
 struct stream {
-    uv_tcp_t tcp;
     void (*on)(struct stream *s, enum stream_news news, struct str bytes);
-    void          *user;                      /* the owner's                    */
-    struct buf     out;                       /* not yet tried                  */
-    struct flight *flight;                    /* given to libuv                 */
     struct secure *secure;                    /* NULL: plain                    */
-    struct note    broken;
+    struct flight *flight;                    /* given to libuv                 */
+    struct buf     out;                       /* not yet tried                  */
     uint64_t       handed;                    /* bytes given to the kernel by whole writes */
     bool           open, watched, reading, shut_wanted, closing;
+    uv_tcp_t       tcp;
+    struct note    broken;
+    void          *user;                      /* the owner's                    */
 };
 
 /* Takes the socket `fd`. */

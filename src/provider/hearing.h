@@ -15,10 +15,10 @@ struct hearing {
     struct provider         *provider;
     const struct source_ops *kind;
     struct source           *source;
-    struct teller            teller;
-    struct outlet            out;             /* the turn's; the teller has ours */
     struct deadline          patience;        /* for the first event, then for the next bytes */
     bool                     waits_for_end; /* of the stream; that of the answer was heard */
+    struct outlet            out;             /* the turn's; the teller has ours */
+    struct teller            teller;
     void (*drop)(struct hearing *h);
 };
 

@@ -67,14 +67,19 @@ static void read_calls(struct source *s, const struct json *calls)
 
 static void read_delta(struct source *s, const struct json *delta)
 {
-    const struct json *reasoning = json_get(delta, "reasoning_content");
+    enum { REASONING_CONTENT, REASONING, CONTENT, REFUSAL, CALLS, MEMBERS };
+    static const struct str names[] = { STR_INIT("reasoning_content"), STR_INIT("reasoning"),
+                                        STR_INIT("content"), STR_INIT("refusal"),
+                                        STR_INIT("tool_calls") };
+    const struct json      *of[MEMBERS];
 
-    if (!reasoning)
-        reasoning = json_get(delta, "reasoning");
-    teller_reasoning(s->teller, json_str(reasoning));
-    read_content(s, json_get(delta, "content"));
-    read_content(s, json_get(delta, "refusal"));
-    read_calls(s, json_get(delta, "tool_calls"));
+    json_get_all(delta, names, of, MEMBERS);
+    teller_reasoning(s->teller,
+                     json_str(of[of[REASONING_CONTENT] ? REASONING_CONTENT : REASONING]));
+    read_content(s, of[CONTENT]);
+    read_content(s, of[REFUSAL]);
+    if (of[CALLS])
+        read_calls(s, of[CALLS]);
 }
 
 static void read_finish(struct source *s, struct str reason)
@@ -86,15 +91,19 @@ static void read_finish(struct source *s, struct str reason)
 
 static void read_choice(struct source *s, const struct json *choice)
 {
-    const struct json *delta = json_get(choice, "delta");
-    struct str         reason = json_str(json_get(choice, "finish_reason"));
-    const struct json *error = json_get(choice, "error");
+    enum { DELTA, FINISH_REASON, ERROR, MEMBERS };
+    static const struct str names[] = { STR_INIT("delta"), STR_INIT("finish_reason"),
+                                        STR_INIT("error") };
+    const struct json      *of[MEMBERS];
+    struct str              reason;
 
-    if (error || str_eq(reason, STR("error"))) {
-        teller_fail(s->teller, source_fault_of_error(error, 0), source_error_words(choice));
+    json_get_all(choice, names, of, MEMBERS);
+    reason = json_str(of[FINISH_REASON]);
+    if (of[ERROR] || str_eq(reason, STR("error"))) {
+        teller_fail(s->teller, source_fault_of_error(of[ERROR], 0), source_error_words(choice));
         return;
     }
-    read_delta(s, delta ? delta : json_get(choice, "message"));
+    read_delta(s, of[DELTA] ? of[DELTA] : json_get(choice, "message"));
     if (reason.n)
         read_finish(s, reason);
 }
@@ -107,13 +116,20 @@ static void read_usage(struct source *s, const struct json *usage)
 
 static void read_object(struct source *s, const struct json *v)
 {
-    struct json_walk choices = json_walk(json_get(v, "choices"));
+    enum { ERROR, CODE, CHOICES, USAGE, MEMBERS };
+    static const struct str names[] = { STR_INIT("error"), STR_INIT("code"), STR_INIT("choices"),
+                                        STR_INIT("usage") };
+    const struct json      *of[MEMBERS];
+    struct json_walk        choices;
 
-    if (source_has_failed(v)) {
+    json_get_all(v, names, of, MEMBERS);
+    if ((of[ERROR] || of[CODE] || !of[CHOICES]) && source_has_failed(v)) {
         teller_fail(s->teller, source_fault_of_refusal(0, v), source_error_words(v));
         return;
     }
-    read_usage(s, json_get(v, "usage"));
+    if (of[USAGE])
+        read_usage(s, of[USAGE]);
+    choices = json_walk(of[CHOICES]);
     if (choices.left)
         read_choice(s, json_walk_next(&choices));
 }

@@ -19,11 +19,11 @@ enum { WHOLE_MAX_BYTES = 16 << 20, ERROR_MAX_BYTES = 64 * 1024, ERROR_MAX_MS = 2
 struct call {
     struct hearing              hearing;
     const struct upstream_kind *kind;
-    struct provider_key        *key;
-    struct http_fetch           fetch;
     int                         status;       /* 0: there is no head yet        */
-    struct deadline             refusal_time; /* for the body of a refusal      */
     bool                        is_stream;
+    struct http_fetch           fetch;
+    struct provider_key        *key;
+    struct deadline             refusal_time; /* for the body of a refusal      */
     struct buf                  body;         /* of an answer that is no stream */
 };
 
@@ -153,7 +153,7 @@ static void on_flush(struct http_fetch *f)
 {
     struct call *c = LIST_OWNER(f, struct call, fetch);
 
-    if (c->body.over)
+    if (!c->is_stream && c->body.over)
         tell_answer(c);
     hearing_flush(&c->hearing);
 }

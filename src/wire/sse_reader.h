@@ -25,13 +25,13 @@ struct sse_reader {
     void *ctx;
 
     /* Its own. */
+    bool       has_data, after_cr, begun;
+    int        status;
+    size_t     name_n;
+    struct str borrowed;                      /* a data line in the piece at hand */
     struct buf line;                          /* a line that has no end yet     */
     struct buf data;                          /* data lines that could not be borrowed */
-    struct str borrowed;                      /* a data line in the piece at hand */
     char       name[SSE_NAME_MAX];
-    size_t     name_n;
-    int        status;
-    bool       has_data, after_cr, begun;
 };
 
 void sse_reader_init(struct sse_reader *r, bool per_line, size_t max_event_bytes,

@@ -7,6 +7,7 @@
 #include "api/openai_dialect.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "turn/sink.h"
 #include "wire/sse.h"
 #include "base/utf8.h"
 
@@ -267,9 +268,10 @@ static void try_answer(unsigned flags, struct str script)
         a.said[k] = BUF(TEXT_MAX);
     clean(head, &model);
     buf_add_char(&model, 'm');
+    a.id = STR("chatcmpl-fuzz");
     a.state = openai_state_new(buf_str(&model), a.usage);
-    a.state->created = 1700000000;
-    a.id = str_of(a.state->id);
+    openai_dialect.begin(a.state, &(struct turn_facts){ .id = STR("fuzz"), .at = 1700000000000000 },
+                         0);
     a.model = buf_str(&model);
     if (flags & 16) {
         say(&a, (struct event){ .type = EVENT_ERROR, .fault = fault }, 1);

@@ -21,6 +21,7 @@
 #include "api/openai_dialect.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "turn/sink.h"
 #include "wire/sse.h"
 
 #include <dirent.h>
@@ -123,8 +124,8 @@ static void begin(struct telling *t)
     if (t->state)
         return;
     t->state = openai_state_new(t->model, t->usage_asked);
-    snprintf(t->state->id, sizeof t->state->id, "chatcmpl-golden");
-    t->state->created = 1700000000;
+    openai_dialect.begin(t->state,
+                         &(struct turn_facts){ .id = STR("golden"), .at = 1700000000000000 }, 0);
 }
 
 static void collect_tool(struct telling *t, const struct event *ev)

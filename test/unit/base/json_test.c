@@ -72,6 +72,36 @@ TEST(null_and_absent_are_the_same_and_every_reader_takes_them)
     json_free(NULL);
 }
 
+TEST(many_members_are_got_at_once_as_one_by_one)
+{
+    static const char *const texts[] = {
+        "{}",
+        "[\"a\",1]",
+        "7",
+        "{\"a\":1,\"bb\":2,\"cc\":3,\"\":4}",
+        "{\"cc\":{\"a\":1},\"other\":[{\"bb\":2}],\"a\":null,\"ab\":0}",
+        "{\"a\":1,\"a\":2,\"bb\":null,\"bb\":3}",
+    };
+    static const struct str names[] = { STR_INIT("a"), STR_INIT("bb"), STR_INIT("cc"),
+                                        STR_INIT("absent") };
+    const struct json      *values[COUNT(names)];
+    const char             *why;
+
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct json_doc *doc = json_read_patiently(str_of(texts[i]), &why);
+
+        assert_non_null(doc);
+        json_get_all(json_root(doc), names, values, COUNT(names));
+        for (size_t k = 0; k < COUNT(names); k++)
+            check_that(values[k] == json_get_n(json_root(doc), names[k]), "%s of %s", names[k].p,
+                       texts[i]);
+        json_free(doc);
+    }
+    json_get_all(NULL, names, values, COUNT(names));
+    for (size_t k = 0; k < COUNT(names); k++)
+        assert_null(values[k]);
+}
+
 TEST(readers_give_nothing_of_another_type)
 {
     struct json_doc   *doc = good(STR("{\"s\":\"true\",\"n\":1,\"o\":{\"x\":1},\"a\":[\"x\"]}"));
@@ -452,6 +482,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_is_known),
         cmocka_unit_test(null_and_absent_are_the_same_and_every_reader_takes_them),
+        cmocka_unit_test(many_members_are_got_at_once_as_one_by_one),
         cmocka_unit_test(readers_give_nothing_of_another_type),
         cmocka_unit_test(arrays_are_walked_in_order_with_their_nulls),
         cmocka_unit_test(whole_numbers_are_whole_however_they_are_written),
