@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "provider/repeat.h"
 #include "provider/tool_calls.h"
 #include "wire/sse_reader.h"
 
@@ -17,6 +18,8 @@ struct source {
     struct tool_calls calls;
     enum finish       finish;
     bool              has_finish, ending;
+    struct str        event;                  /* the one that is read           */
+    struct repeat     repeat;
 };
 
 static void on_record(void *ctx, const struct sse_record *record);
@@ -65,6 +68,18 @@ static void read_calls(struct source *s, const struct json *calls)
     buf_release(&room);
 }
 
+/* Some write empty texts where others write nothing. */
+static bool says(const struct json *v)
+{
+    return v && (json_type(v) != JSON_STRING || json_str(v).n > 0);
+}
+
+static void learn(struct source *s, const struct json *content, bool says_more)
+{
+    if (json_type(content) == JSON_STRING && !says_more)
+        repeat_learn(&s->repeat, s->event, STR("\"content\":"), json_str(content));
+}
+
 static void read_delta(struct source *s, const struct json *delta)
 {
     enum { REASONING_CONTENT, REASONING, CONTENT, REFUSAL, CALLS, MEMBERS };
@@ -74,6 +89,8 @@ static void read_delta(struct source *s, const struct json *delta)
     const struct json      *of[MEMBERS];
 
     json_get_all(delta, names, of, MEMBERS);
+    learn(s, of[CONTENT],
+          says(of[REASONING_CONTENT]) || says(of[REASONING]) || says(of[REFUSAL]) || of[CALLS]);
     teller_reasoning(s->teller,
                      json_str(of[of[REASONING_CONTENT] ? REASONING_CONTENT : REASONING]));
     read_content(s, of[CONTENT]);
@@ -86,6 +103,7 @@ static void read_finish(struct source *s, struct str reason)
 {
     s->finish = source_finish(reason, s->calls.n > 0);
     s->has_finish = true;
+    s->repeat.before = 0;                     /* more than a text came of it    */
     s->teller->progress = ANSWER_WHOLE;
 }
 
@@ -154,6 +172,7 @@ static void on_record(void *ctx, const struct sse_record *record)
     struct source     *s = ctx;
     struct json_doc   *doc;
     const struct json *root;
+    struct str         text;
 
     if (s->teller->ended || s->teller->progress == ANSWER_DONE || record->data.n == 0)
         return;
@@ -161,6 +180,11 @@ static void on_record(void *ctx, const struct sse_record *record)
         read_done(s);
         return;
     }
+    if (!record->name.n && repeat_knows(&s->repeat, record->data, &text)) {
+        teller_text(s->teller, text);
+        return;
+    }
+    s->event = record->data;
     doc = s->ending ? source_read_rest(s->teller, record->data, s->has_finish)
                     : source_read(s->teller, record->data);
     root = json_root(doc);
@@ -182,6 +206,7 @@ static void openai_whole(struct source *s, struct str body)
 {
     struct json_doc *doc = source_read(s->teller, body);
 
+    s->event = STR("");
     read_object(s, json_root(doc));
     json_free(doc);
 }

@@ -1,6 +1,7 @@
 #include "turn/keeper.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -39,11 +40,7 @@ static struct {
 
 static struct list *bucket(struct list *table, int32_t tenant, struct str name)
 {
-    uint64_t h = 14695981039346656037u ^ (uint64_t)tenant;
-
-    for (size_t i = 0; i < name.n; i++)
-        h = (h ^ (unsigned char)name.p[i]) * 1099511628211u;
-    return &table[h % BUCKETS];
+    return &table[(hash_text(name) + (uint64_t)tenant) % BUCKETS];
 }
 
 static bool is_whose(const struct kept *k, const struct whose *w)

@@ -14,16 +14,17 @@ enum {
 };
 
 struct reading {
-    struct link      link;
-    struct arena     arena;
-    struct tale     *tale;
-    struct whose     whose;
-    struct waiter    waiter;                  /* its id is the turn's           */
-    struct turn_call call;
-    struct deadline  look;
-    int64_t          next;                    /* the event that is to be told   */
-    bool             news;                    /* came while it was looking      */
-    uint64_t         away_since;
+    struct link       link;
+    struct arena      arena;
+    struct tale      *tale;
+    struct whose      whose;
+    struct waiter     waiter; /* its id is the turn's           */
+    struct turn_facts facts;
+    struct turn_call  call;
+    struct deadline   look;
+    int64_t           next; /* the event that is to be told   */
+    bool              news; /* came while it was looking      */
+    uint64_t          away_since;
 };
 
 static struct list all = { .head = { &all.head, &all.head } };
@@ -69,11 +70,11 @@ static void begin_tale(struct reading *r)
 {
     const struct kept_turn *k = &r->call.turn;
 
-    if (!r->tale->has_begun)
-        tale_begin(r->tale,
-                   &(struct turn_facts){ r->waiter.id, k->chat, k->question, k->answer,
-                                         k->question_at, k->answer_at, k->created_at },
-                   r->next);
+    if (r->tale->has_begun)
+        return;
+    r->facts = (struct turn_facts){ r->waiter.id,   k->chat,      k->question,  k->answer,
+                                    k->question_at, k->answer_at, k->created_at };
+    tale_begin(r->tale, &r->facts, r->next);
 }
 
 /* True: it was the last word, and all is over. */

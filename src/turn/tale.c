@@ -27,12 +27,12 @@ void tale_take_over(struct tale *t, const struct teller_ops *ops, void *teller)
 void tale_begin(struct tale *t, const struct turn_facts *facts, int64_t first)
 {
     t->has_begun = true;
-    t->facts = *facts;
+    t->facts = facts;
     t->first = t->next = first;
     LIST_EACH(&t->sinks, l) {
         struct sink *k = LIST_OWNER(l, struct sink, link);
 
-        k->ops->begin(k, &t->facts, first);
+        k->ops->begin(k, facts, first);
     }
 }
 
@@ -153,7 +153,7 @@ void tale_join(struct tale *t, struct sink *k, int64_t from)
     if (!t->has_begun)
         return;
     from = from < t->first ? t->first : from > t->next ? t->next : from;
-    k->ops->begin(k, &t->facts, from);
+    k->ops->begin(k, t->facts, from);
     if (from == t->next)
         return;
     k->at = place_of(t, from);

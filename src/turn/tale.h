@@ -24,7 +24,7 @@ struct tale {
     struct list              sinks;
     size_t                   full;            /* sinks that hold it up          */
     bool                     has_begun, keeps;
-    struct turn_facts        facts;           /* the teller's                   */
+    const struct turn_facts *facts;           /* the teller's; it keeps: as long as it tells */
     int64_t                  first, next;     /* number of the first event, of the next */
     struct buf               words;           /* it keeps: a piece (chat/event_bytes.h) */
 };

@@ -25,6 +25,7 @@ struct memory {
     struct kept         kept;
     struct turn_call    call;
     struct message_call messages;
+    struct turn_facts   facts;
     bool                is_told_elsewhere, is_claimed;
     struct deadline     again;
     uint64_t            give_up;              /* when nobody waits any more for a save */
@@ -227,15 +228,14 @@ static void ask_claim(struct turn *t)
 
 static void begin_tale(struct turn *t)
 {
-    struct turn_facts facts = { .id = t->id, .at = (int64_t)clock_wall_ms() * 1000 };
+    struct turn_facts       plain = { .id = t->id, .at = (int64_t)clock_wall_ms() * 1000 };
+    struct turn_facts      *facts = t->memory ? &t->memory->facts : &plain;
+    const struct kept_turn *k = t->memory ? &t->memory->call.turn : NULL;
 
-    if (t->memory) {
-        const struct kept_turn *k = &t->memory->call.turn;
-
-        facts = (struct turn_facts){ t->id,          k->chat,      k->question,  k->answer,
-                                     k->question_at, k->answer_at, k->created_at };
-    }
-    tale_begin(t->tale, &facts, 0);
+    if (k)
+        *facts = (struct turn_facts){ t->id,          k->chat,      k->question,  k->answer,
+                                      k->question_at, k->answer_at, k->created_at };
+    tale_begin(t->tale, facts, 0);
     turn_trace(t, "begin");
 }
 

@@ -409,7 +409,7 @@ TEST(a_reader_may_come_at_any_event)
         begin("sddd-----uf");
         ask();
         pass_for(3);
-        reading_start(new_reader(&late), &keeping.whose, tape.sink->sink.tale->facts.id, from);
+        reading_start(new_reader(&late), &keeping.whose, tape.sink->sink.tale->facts->id, from);
         end();
         told("sddduf", FAULT_NONE);
         assert_string_equal(late.text, heard[from]);
@@ -425,7 +425,7 @@ TEST(who_is_slow_holds_nobody_up)
     begin("sd-d-d-d-d-d-f");
     ask();
     pass_for(3);
-    reading_start(new_reader(&slow), &keeping.whose, tape.sink->sink.tale->facts.id, 0);
+    reading_start(new_reader(&slow), &keeping.whose, tape.sink->sink.tale->facts->id, 0);
     pass_until_over(100);
     told("sddddddf", FAULT_NONE);
     assert_int_equal(one.pauses, 0);
@@ -444,7 +444,7 @@ TEST(who_is_slow_may_leave_when_all_is_over)
     begin("sd-d-d-d-f");
     ask();
     pass_for(3);
-    reading_start(new_reader(&slow), &keeping.whose, tape.sink->sink.tale->facts.id, 0);
+    reading_start(new_reader(&slow), &keeping.whose, tape.sink->sink.tale->facts->id, 0);
     pass_until_over(100);
     sink_leave(&slow.sink->sink);
     assert_int_equal(slow.closed, 1);
