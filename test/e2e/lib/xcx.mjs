@@ -109,6 +109,7 @@ export async function stage() {
       models: [{ name: 'app', targets: [{ provider: 'app' }] }],
       dialects: { xcx: { ...more.xcx }, openai: { ...more.openai } },
       turns: { journal_every: '100ms', ...more.turns },
+      ...(more.stream && { stream: more.stream }),
     }, options);
     s.servers.push(server);
     await becomesReady(server, ms(10000));
