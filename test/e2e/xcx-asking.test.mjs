@@ -1,6 +1,8 @@
 // Asking in the mini-program's chat, as a stream and at once: what its clients hear to the
 // byte, what the application is asked to the letter, and what the database keeps of it.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { key } from './lib/database.mjs';
 import { connect, req } from './lib/raw.mjs';
@@ -108,6 +110,25 @@ test('two questions at once in one conversation: both are answered and kept, one
   assert.deepEqual(items.map((m) => m.role), ['user', 'assistant', 'user', 'assistant']);
   assert.deepEqual(items.filter((m) => m.role === 'user').map((m) => m.content).sort(), ['a', 'b']);
   assert.deepEqual(both.map((heard) => heard.done.messageId).sort(), items.filter((m) => m.role === 'assistant').map((m) => m.id).sort());
+});
+
+test('settings are read anew while WeChat checks the text: the model of the new ones answers', async () => {
+  let asked = 0;
+  const wechat = http.createServer((request, response) => {
+    asked++;
+    setTimeout(() => response.writeHead(500).end(), 800);
+  }).listen(0, '127.0.0.1').unref();
+  await once(wechat, 'listening');
+  const checking = await s.serve({ xcx: { content_check: 'on', content_check_failing: 'open', wechat: { app_id: 'wx1', app_secret: 'secret', base_url: `http://127.0.0.1:${wechat.address().port}` } } });
+  const p = new Person(checking, `asker ${++n}`), chat = await p.chat('task', '1');
+  const stream = p.hear(chat, 'a');
+  await eventually(() => assert.ok(asked > 0));
+  checking.write(checking.settings);
+  checking.kill('SIGHUP');
+  await checking.log({ msg: 'reloaded' });
+  assert.equal((await stream).text, 'a');
+  wechat.close();
+  wechat.closeAllConnections();
 });
 
 describe('who may not ask now, or not this', () => {
