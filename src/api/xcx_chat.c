@@ -26,7 +26,6 @@ enum { TITLE_CHARACTERS = 20 };
 
 struct asking {
     struct wechat_check check;
-    const struct model *model;
     struct visit       *visit;
     struct question    *question; /* everything below lives as long */
     struct turn_keeping keeping;
@@ -89,20 +88,24 @@ static struct sink *make_sink(const struct asking *a)
     return whole_sink_new(a->visit->x, &xcx_dialect, state);
 }
 
+/* The model is looked for again, as the settings may have been read anew meanwhile. */
 static void start_turn(struct asking *a)
 {
     struct visit       *v = a->visit;
     const struct route *route = v->x->route;
-    struct turn_order   order = { .question = a->question,
-                                  .model = a->model,
-                                  .sink = make_sink(a),
+    const struct model *model = find_model(v);
+    struct turn_order   order = { .model = model,
                                   .asker = guard_asker(v->x),
                                   .route = route->path,
                                   .request_id = str_of(v->x->id),
                                   .client = str_of(v->x->client),
-                                  .keeping = &a->keeping,
                                   .on_leave = (enum leaving)api_settings()->xcx.on_leave };
 
+    if (!model)
+        return;
+    order.question = a->question;
+    order.sink = make_sink(a);
+    order.keeping = &a->keeping;
     v->x->logged = true;                      /* the turn has a line of its own */
     v->release = NULL;                        /* the question is the turn's     */
     wechat_check_drop(&a->check);
@@ -232,8 +235,7 @@ static void on_chat(struct verb *verb)
         xcx_visit_fail(v, verb->end);
         return;
     }
-    a->model = find_model(v);
-    if (!a->model)
+    if (!find_model(v))
         return;
     write_app_input(a, &v->chats.chats[0]);
     check_content(a);

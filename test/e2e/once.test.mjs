@@ -30,9 +30,9 @@ async function refused(r, status, message) {
   assert.deepEqual([r.status, body.code], [status, status]);
   if (message) assert.equal(body.message, message);
 }
-// A process that keeps no journal of what has ended clears them all when it starts.
+// A process that keeps neither journals nor keys of what has ended clears them all when it starts.
 async function forgetJournals() {
-  const brief = await s.serve({ turns: { key_keep: '0s' } });
+  const brief = await s.serve({ turns: { journal_keep: '0s', key_keep: '0s' } });
   await eventually(async () => assert.deepEqual(await s.sql(`SELECT (SELECT count(*) FROM runnel.journal), count(*) FROM runnel.turn WHERE has_journal`), [['0', '0']]));
   await brief.stop();
 }

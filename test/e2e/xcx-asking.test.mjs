@@ -1,7 +1,10 @@
 // Asking in the mini-program's chat, as a stream and at once: what its clients hear to the
 // byte, what the application is asked to the letter, and what the database keeps of it.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
+import { key } from './lib/database.mjs';
 import { connect, req } from './lib/raw.mjs';
 import { eventually, ms } from './lib/server.mjs';
 import { hear, Person, rows, stage } from './lib/xcx.mjs';
@@ -84,6 +87,78 @@ describe('a stream', () => {
       s.says('ok');
       assert.equal((await p.hear(chat, 'a', more)).text, 'ok');
     }
+  });
+});
+
+test('while the application is silent, its head is there and comments come', async () => {
+  const quick = await s.serve({ stream: { heartbeat: '100ms', commit_after: '20s' } });
+  const p = new Person(quick, `asker ${++n}`), chat = await p.chat('task', '1'), began = performance.now();
+  s.says({ text: TEXT, first: ms(1000), gap: 150 });
+  const r = await p.ask(chat, 'a');
+  assert.ok(performance.now() - began < ms(900), 'no head before the first word');
+  const heard = await hear(r);
+  assert.ok(heard.comments >= 5, `${heard.comments} comments`);
+  assert.equal(heard.text, TEXT);
+});
+
+test('two questions at once in one conversation: both are answered and kept, one behind the other', async () => {
+  const { p, chat } = await someone();
+  for (let i = 0; i < 2; i++) s.says({ text: TEXT, gap: 10 });
+  const both = await Promise.all(['a', 'b'].map((q) => p.hear(chat, q)));
+  assert.deepEqual(both.map((heard) => heard.text), [TEXT, TEXT]);
+  const { items } = await p.messages(chat);
+  assert.deepEqual(items.map((m) => m.role), ['user', 'assistant', 'user', 'assistant']);
+  assert.deepEqual(items.filter((m) => m.role === 'user').map((m) => m.content).sort(), ['a', 'b']);
+  assert.deepEqual(both.map((heard) => heard.done.messageId).sort(), items.filter((m) => m.role === 'assistant').map((m) => m.id).sort());
+});
+
+test('settings are read anew while WeChat checks the text: the model of the new ones answers', async () => {
+  let asked = 0;
+  const wechat = http.createServer((request, response) => {
+    asked++;
+    setTimeout(() => response.writeHead(500).end(), 800);
+  }).listen(0, '127.0.0.1').unref();
+  await once(wechat, 'listening');
+  const checking = await s.serve({ xcx: { content_check: 'on', content_check_failing: 'open', wechat: { app_id: 'wx1', app_secret: 'secret', base_url: `http://127.0.0.1:${wechat.address().port}` } } });
+  const p = new Person(checking, `asker ${++n}`), chat = await p.chat('task', '1');
+  const stream = p.hear(chat, 'a');
+  await eventually(() => assert.ok(asked > 0));
+  checking.write(checking.settings);
+  checking.kill('SIGHUP');
+  await checking.log({ msg: 'reloaded' });
+  assert.equal((await stream).text, 'a');
+  wechat.close();
+  wechat.closeAllConnections();
+});
+
+describe('who may not ask now, or not this', () => {
+  for (const [name, columns, values, want] of [['too often', 'requests_per_minute', '1', '请求过于频繁，请稍后再试'], ['too much', 'tokens_per_day', '1', '今日额度已用完']])
+    test(`${name}: 429 before anything is kept or asked`, async () => {
+      const { p, chat } = await someone();
+      await s.sql(`INSERT INTO runnel.allowance (tenant, account, ${columns}) SELECT 1, id, ${values} FROM runnel.account WHERE subject = 'asker ${n}'`);
+      const used = name === 'too often' ? 1 : 0;
+      await eventually(async () => {             // as soon as he is looked up again
+        await p.get('history');
+        s.app.forget();
+        s.app.clear();
+        const before = (await rows(s, chat)).length;
+        for (const r of [await p.ask(chat, 'a'), await p.fetch(`${chat}/messages`, { method: 'POST', body: { content: 'a' } }), await p.ask(chat, 'a')].slice(used)) {
+          assert.equal(r.status, 429);
+          assert.deepEqual(await r.json(), { code: 429, message: want });
+          assert.ok(name === 'too much' || Number(r.headers.get('retry-after')) > 0);
+        }
+        assert.ok(s.app.requests().length <= used && (await rows(s, chat)).length <= before + 2 * used);
+      });
+    });
+  test('a key that may not use the model: 403', async () => {
+    const limited = await key(s.db.url, '--models', 'another');
+    const p = person();
+    p.token = limited;
+    const chat = await p.chat('task', '1');
+    s.app.forget();
+    const r = await p.ask(chat, 'a');
+    assert.deepEqual([r.status, (await r.json()).code], [403, 403]);
+    assert.deepEqual([s.app.requests(), await rows(s, chat)], [[], []]);
   });
 });
 

@@ -101,7 +101,7 @@ export async function stage() {
   s.sql = s.db.sql;
   s.app = await startProvider({ kind: 'dashscope', key: KEY, control: false });
   s.serve = async (more = {}, options) => {
-    const server = await start({
+    const settings = {
       database: { url: s.db.url },
       access: { jwt_key: SECRET, new_accounts: 'approved', cache: '20ms', ...more.access },
       providers: [{ name: 'app', kind: 'dashscope', base_url: s.app.url, api_key: KEY, app_id: 'app-5', retries: 0, breaker_failures: 0,
@@ -109,7 +109,9 @@ export async function stage() {
       models: [{ name: 'app', targets: [{ provider: 'app' }] }],
       dialects: { xcx: { ...more.xcx }, openai: { ...more.openai } },
       turns: { journal_every: '100ms', ...more.turns },
-    }, options);
+      ...(more.stream && { stream: more.stream }),
+    };
+    const server = Object.assign(await start(settings, options), { settings });
     s.servers.push(server);
     await becomesReady(server, ms(10000));
     return server;
