@@ -30,7 +30,7 @@ static struct {
     struct sweep                sweep;
     bool                        is_sweeping;
     struct deadline             journal, leases, sweeps, clears;
-    uint64_t                    asked_at, renewed_at; /* for leases; they were given */
+    uint64_t                    asked_at;     /* the last time, for leases      */
     uint64_t                    steady_since; /* nobody is taken for dead while the database
                                                  cannot be told that he lives   */
 } keeper;
@@ -208,7 +208,6 @@ static void on_extended(struct verb *v)
         keeper.steady_since = clock_now();
         return;
     }
-    keeper.renewed_at = keeper.asked_at;
     for (size_t i = 0; i < c->n; i++) {
         LIST_EACH(bucket(keeper.by_id, c->leases[i].turn.tenant, c->leases[i].turn.id), l) {
             struct kept *k = LIST_OWNER(l, struct kept, by_id);
@@ -216,6 +215,7 @@ static void on_extended(struct verb *v)
             if (!str_eq(k->id, c->leases[i].turn.id))
                 continue;
             k->is_held = true;
+            k->leased_at = keeper.asked_at;
             if (c->leases[i].stop_asked)
                 turn_interrupt(k->turn, FAULT_STOPPED);
         }
@@ -290,10 +290,16 @@ static void on_swept(struct sweep *s)
     }
 }
 
-/* Who has slept for longer than his leases would take his own turns for a dead man's. */
+/* Who has slept for longer than his leases would take his own turns for a dead man's. What is
+ * left of them has to last until the database sweeps. */
 static bool has_leases(uint64_t now)
 {
-    return keeper.turns.n == 0 || now - keeper.renewed_at < keeper.settings->lease;
+    uint64_t left = keeper.settings->lease / LEASES_PER_TERM;
+
+    LIST_EACH(&keeper.turns, l)
+        if (now - LIST_OWNER(l, struct kept, link)->leased_at >= keeper.settings->lease - left)
+            return false;
+    return true;
 }
 
 static void on_sweeps(struct deadline *d)

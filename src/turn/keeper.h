@@ -20,6 +20,7 @@ struct kept {
     struct turn *turn;
     size_t       kept, sent;       /* bytes of the tale in the journal; on their way */
     int64_t      kept_to, sent_to; /* the numbers of the events behind them */
+    uint64_t     leased_at;        /* when it was asked for          */
     bool         on_its_way, lease_asked, is_held;
 };
 
