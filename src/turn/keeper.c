@@ -143,32 +143,35 @@ static void send_pieces(struct kept **chosen, size_t n)
     buf_release(&bytes);
 }
 
-/* Those that have so many bytes to keep. True: there are more of them. */
-static bool write_journal(size_t least)
+static size_t unkept(const struct kept *k)
+{
+    return k->tale->words.n - k->kept;
+}
+
+/* As many of those that are due as go into one statement; on_added() goes on with the rest. */
+static void write_journal(void)
 {
     struct kept *chosen[PIECES_AT_ONCE];
     size_t       n = 0;
 
     if (keeper.adding.verb.work)
-        return false;
+        return;
     LIST_EACH(&keeper.turns, l) {
         struct kept *k = LIST_OWNER(l, struct kept, link);
 
-        if (piece_end(k) - k->kept < least)
-            continue;
         if (n == PIECES_AT_ONCE)
-            return send_pieces(chosen, n), true;
+            break;
+        if (!k->is_due && unkept(k) < keeper.settings->journal_bytes)
+            continue;
+        k->is_due = false;
         chosen[n++] = k;
     }
     if (n)
         send_pieces(chosen, n);
-    return false;
 }
 
 static void on_added(struct verb *v)
 {
-    bool more = false;
-
     if (v->end == STORE_AWAY)
         keeper.steady_since = clock_now();
     LIST_EACH(&keeper.turns, l) {
@@ -178,24 +181,44 @@ static void on_added(struct verb *v)
             k->kept = k->sent;
             k->kept_to = k->sent_to;
         }
-        more = more || k->tale->words.n - k->kept >= keeper.settings->journal_bytes;
         k->on_its_way = false;
     }
-    if (more && v->end == STORE_OK)
-        write_journal(keeper.settings->journal_bytes);
+    if (v->end == STORE_OK)
+        write_journal();
+}
+
+static bool is_round_over(void)
+{
+    LIST_EACH(&keeper.turns, l)
+        if (LIST_OWNER(l, struct kept, link)->is_due)
+            return false;
+    return true;
+}
+
+/* Nobody's turn comes twice before everybody's has come once. */
+static void begin_round(void)
+{
+    LIST_EACH(&keeper.turns, l) {
+        struct kept *k = LIST_OWNER(l, struct kept, link);
+
+        k->is_due = unkept(k) > 0;
+    }
 }
 
 static void on_journal(struct deadline *d)
 {
     if (keeper.turns.n == 0)
         return;
-    deadline_arm(d, clock_now() + (write_journal(1) ? 0 : journal_pause()));
+    deadline_arm(d, clock_now() + journal_pause());
+    if (is_round_over())
+        begin_round();
+    write_journal();
 }
 
 void keeper_look(const struct kept *k)
 {
-    if (k->tale->words.n - k->kept >= keeper.settings->journal_bytes && !k->on_its_way)
-        write_journal(keeper.settings->journal_bytes);
+    if (unkept(k) >= keeper.settings->journal_bytes && !k->on_its_way)
+        write_journal();
 }
 
 /* ---- leases ----------------------------------------------------------------------------- */
