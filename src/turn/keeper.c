@@ -31,7 +31,7 @@ static struct {
     struct sweep                sweep;
     bool                        is_sweeping;
     struct deadline             journal, leases, sweeps, clears;
-    uint64_t                    asked_at, renewed_at; /* for leases; they were given */
+    uint64_t                    asked_at;     /* the last time, for leases      */
     uint64_t                    steady_since; /* nobody is taken for dead while the database
                                                  cannot be told that he lives   */
 } keeper;
@@ -140,32 +140,35 @@ static void send_pieces(struct kept **chosen, size_t n)
     buf_release(&bytes);
 }
 
-/* Those that have so many bytes to keep. True: there are more of them. */
-static bool write_journal(size_t least)
+static size_t unkept(const struct kept *k)
+{
+    return k->tale->words.n - k->kept;
+}
+
+/* As many of those that are due as go into one statement; on_added() goes on with the rest. */
+static void write_journal(void)
 {
     struct kept *chosen[PIECES_AT_ONCE];
     size_t       n = 0;
 
     if (keeper.adding.verb.work)
-        return false;
+        return;
     LIST_EACH(&keeper.turns, l) {
         struct kept *k = LIST_OWNER(l, struct kept, link);
 
-        if (piece_end(k) - k->kept < least)
-            continue;
         if (n == PIECES_AT_ONCE)
-            return send_pieces(chosen, n), true;
+            break;
+        if (!k->is_due && unkept(k) < keeper.settings->journal_bytes)
+            continue;
+        k->is_due = false;
         chosen[n++] = k;
     }
     if (n)
         send_pieces(chosen, n);
-    return false;
 }
 
 static void on_added(struct verb *v)
 {
-    bool more = false;
-
     if (v->end == STORE_AWAY)
         keeper.steady_since = clock_now();
     LIST_EACH(&keeper.turns, l) {
@@ -175,24 +178,44 @@ static void on_added(struct verb *v)
             k->kept = k->sent;
             k->kept_to = k->sent_to;
         }
-        more = more || k->tale->words.n - k->kept >= keeper.settings->journal_bytes;
         k->on_its_way = false;
     }
-    if (more && v->end == STORE_OK)
-        write_journal(keeper.settings->journal_bytes);
+    if (v->end == STORE_OK)
+        write_journal();
+}
+
+static bool is_round_over(void)
+{
+    LIST_EACH(&keeper.turns, l)
+        if (LIST_OWNER(l, struct kept, link)->is_due)
+            return false;
+    return true;
+}
+
+/* Nobody's turn comes twice before everybody's has come once. */
+static void begin_round(void)
+{
+    LIST_EACH(&keeper.turns, l) {
+        struct kept *k = LIST_OWNER(l, struct kept, link);
+
+        k->is_due = unkept(k) > 0;
+    }
 }
 
 static void on_journal(struct deadline *d)
 {
     if (keeper.turns.n == 0)
         return;
-    deadline_arm(d, clock_now() + (write_journal(1) ? 0 : journal_pause()));
+    deadline_arm(d, clock_now() + journal_pause());
+    if (is_round_over())
+        begin_round();
+    write_journal();
 }
 
 void keeper_look(const struct kept *k)
 {
-    if (k->tale->words.n - k->kept >= keeper.settings->journal_bytes && !k->on_its_way)
-        write_journal(keeper.settings->journal_bytes);
+    if (unkept(k) >= keeper.settings->journal_bytes && !k->on_its_way)
+        write_journal();
 }
 
 /* ---- leases ----------------------------------------------------------------------------- */
@@ -205,7 +228,6 @@ static void on_extended(struct verb *v)
         keeper.steady_since = clock_now();
         return;
     }
-    keeper.renewed_at = keeper.asked_at;
     for (size_t i = 0; i < c->n; i++) {
         LIST_EACH(bucket(keeper.by_id, c->leases[i].turn.tenant, c->leases[i].turn.id), l) {
             struct kept *k = LIST_OWNER(l, struct kept, by_id);
@@ -213,6 +235,7 @@ static void on_extended(struct verb *v)
             if (!str_eq(k->id, c->leases[i].turn.id))
                 continue;
             k->is_held = true;
+            k->leased_at = keeper.asked_at;
             if (c->leases[i].stop_asked)
                 turn_interrupt(k->turn, FAULT_STOPPED);
         }
@@ -287,10 +310,16 @@ static void on_swept(struct sweep *s)
     }
 }
 
-/* Who has slept for longer than his leases would take his own turns for a dead man's. */
+/* Who has slept for longer than his leases would take his own turns for a dead man's. What is
+ * left of them has to last until the database sweeps. */
 static bool has_leases(uint64_t now)
 {
-    return keeper.turns.n == 0 || now - keeper.renewed_at < keeper.settings->lease;
+    uint64_t left = keeper.settings->lease / LEASES_PER_TERM;
+
+    LIST_EACH(&keeper.turns, l)
+        if (now - LIST_OWNER(l, struct kept, link)->leased_at >= keeper.settings->lease - left)
+            return false;
+    return true;
 }
 
 static void on_sweeps(struct deadline *d)

@@ -20,7 +20,9 @@ struct kept {
     struct turn *turn;
     size_t       kept, sent;       /* bytes of the tale in the journal; on their way */
     int64_t      kept_to, sent_to; /* the numbers of the events behind them */
-    bool         on_its_way, lease_asked, is_held;
+    bool         is_due, on_its_way; /* the part behind that         */
+    uint64_t     leased_at;        /* when it was asked for          */
+    bool         lease_asked, is_held;
 };
 
 /* Settings are from now on these; a store stays the one it was at first. */

@@ -475,6 +475,35 @@ TEST(much_is_journaled_at_once)
     end();
 }
 
+/* More than one statement carries, and all of them talk all the time. */
+TEST(the_journal_gets_to_everybody)
+{
+    enum { TALKERS = 1201, A_ROUND_MS = 22 };
+    static struct kept             talkers[TALKERS];
+    static const struct teller_ops ops = { NULL };
+    static const struct event      start = { .type = EVENT_START };
+
+    begin("sdf");
+    for (int i = 0; i < TALKERS; i++) {
+        talkers[i] = (struct kept){ .id = STR("talker"),
+                                    .tale = tale_new(&ops, NULL, 1 << 20),
+                                    .leased_at = clock_now() };
+        keeper_hold(&talkers[i]);
+    }
+    for (int ms = 0; ms < A_ROUND_MS; ms++) {
+        for (int i = 0; i < TALKERS; i++)
+            tale_tell(talkers[i].tale, &start);
+        pass();
+    }
+    for (int i = 0; i < TALKERS; i++) {
+        assert_true(talkers[i].kept > 0);
+        keeper_leave(&talkers[i]);
+        tale_free(talkers[i].tale);
+    }
+    ask();
+    end();
+}
+
 TEST(a_piece_that_may_be_there_is_sent_as_it_was)
 {
     begin("sd------------------d-----------------d-------------------------------------------f");
@@ -556,6 +585,7 @@ int main(void)
         cmocka_unit_test(who_is_slow_may_leave_when_all_is_over),
         cmocka_unit_test(the_journal_is_written_now_and_then),
         cmocka_unit_test(much_is_journaled_at_once),
+        cmocka_unit_test(the_journal_gets_to_everybody),
         cmocka_unit_test(a_piece_that_may_be_there_is_sent_as_it_was),
         cmocka_unit_test(leases_are_renewed_and_bring_who_is_to_stop),
         cmocka_unit_test(who_lost_his_lease_ends),
