@@ -153,7 +153,7 @@ static bool write_journal(size_t least)
     LIST_EACH(&keeper.turns, l) {
         struct kept *k = LIST_OWNER(l, struct kept, link);
 
-        if (piece_end(k) - k->kept < least)
+        if (k->is_ending || piece_end(k) - k->kept < least)
             continue;
         if (n == PIECES_AT_ONCE)
             return send_pieces(chosen, n), true;
@@ -177,7 +177,8 @@ static void on_added(struct verb *v)
             k->kept = k->sent;
             k->kept_to = k->sent_to;
         }
-        more = more || k->tale->words.n - k->kept >= keeper.settings->journal_bytes;
+        more =
+            more || (!k->is_ending && k->tale->words.n - k->kept >= keeper.settings->journal_bytes);
         k->on_its_way = false;
     }
     if (more && v->end == STORE_OK)

@@ -21,6 +21,7 @@ struct kept {
     size_t       kept, sent;       /* bytes of the tale in the journal; on their way */
     int64_t      kept_to, sent_to; /* the numbers of the events behind them */
     bool         on_its_way, lease_asked, is_held;
+    bool         is_ending; /* the save brings what the journal has not got */
 };
 
 /* Settings are from now on these; a store stays the one it was at first. */
