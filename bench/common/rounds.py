@@ -274,8 +274,9 @@ def print_table(title, rows, runs, pairs):
         seen.update({pair: ratios(runs, pair, key) for pair in pairs})
         said = verdict(limits, seen)
         table[key] = dict(seen, budget=said)
-        print(f"    {label:<22}" + "".join(f"{spread(seen[w], places):<27} " for w in runs) +
-              ("".join(f"{spread(seen[pair], 2):<22}" for pair in pairs) + said).rstrip())
+        cells = [f"{spread(seen[who], places):<27} " for who in runs]
+        cells += [f"{spread(seen[pair], 2):<21} " for pair in pairs]
+        print((f"    {label:<22}" + "".join(cells) + said).rstrip())
     for key in ("lost", "errors", "received", "completed"):
         sums = {who: sum(r[key] for r in rs) for who, rs in runs.items()}
         table[key] = sums
