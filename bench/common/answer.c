@@ -1,7 +1,5 @@
 #define _GNU_SOURCE /* memmem */
-#include "answer.h"
-
-#include "json.h"
+#include "answer_parts.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -17,102 +15,6 @@ const char *const fault_names[FAULT_KINDS] = {
 #undef X
 };
 
-/* ---- the text ---------------------------------------------------------------------- */
-
-enum { DUE_MAX = 1 + WORD_LETTERS + STAMP_LETTERS };
-
-/* What is due for word i: its letters, with the space that parts it from the one before,
- * and room for a stamp, which may say what it likes. */
-static uint32_t due_text(const struct answer *a, char due[DUE_MAX], uint32_t *fixed)
-{
-    uint32_t n = 0;
-    if (a->next > 0)
-        due[n++] = ' ';
-    question_word(a->question, a->next, due + n);
-    *fixed = n + WORD_LETTERS;
-    return a->question.stamped ? *fixed + STAMP_LETTERS : *fixed;
-}
-
-/* The text is not what was due. If it is another word whole, the rest can still be read. */
-static void resume_elsewhere(struct answer *a, struct tally *t, const char *text, size_t n)
-{
-    uint32_t place = UINT32_MAX;
-
-    a->wrong_text = true;
-    if (n > 0 && *text == ' ')
-        text++, n--;
-    if (n == WORD_LETTERS + (a->question.stamped ? (size_t)STAMP_LETTERS : 0))
-        place = question_place(a->question, text);
-    if (place >= a->question.words) {
-        t->foreign++;
-    } else if (place < a->next) {
-        t->late++;
-    } else {
-        t->lost += place - a->next;
-        t->words++;
-        a->next = place + 1;
-    }
-    a->within = 0;
-}
-
-/* How much of the text is as it should be; it ends with the word that is due at the latest. */
-static size_t agree(struct answer *a, const char *text, size_t n, uint32_t *length)
-{
-    char     due[DUE_MAX];
-    uint32_t fixed, at = a->within;
-    size_t   used = 0;
-
-    for (*length = due_text(a, due, &fixed); used < n && at < *length; used++, at++) {
-        if (at >= fixed)
-            a->stamp[at - fixed] = text[used];
-        else if (text[used] != due[at])
-            break;
-    }
-    return used;
-}
-
-/* False: no stamp, or one from the future. */
-static bool note_delay(const struct answer *a, const struct tally *t)
-{
-    int64_t age = stamp_age(a->stamp, t->now);
-
-    if (age < 0)
-        return false;
-    if (t->delay != NULL)
-        histogram_add(t->delay, (uint64_t)age * 1000, 1);
-    return true;
-}
-
-static void word_whole(struct answer *a, struct tally *t)
-{
-    a->within = 0;
-    a->next++;
-    t->words++;
-    if (a->question.stamped && !note_delay(a, t))
-        a->wrong_text = true;
-}
-
-static void compare(struct answer *a, struct tally *t, const char *text, size_t n)
-{
-    for (size_t used = 0; used < n;) {
-        if (a->next == a->question.words) {
-            a->wrong_text = true;
-            t->foreign++;
-            return;
-        }
-        uint32_t length;
-        size_t   same = agree(a, text + used, n - used, &length);
-        if (same < n - used && a->within + same < length) {
-            resume_elsewhere(a, t, text + used, n - used);
-            return;
-        }
-        used += same;
-        a->within += (uint32_t)same;
-        if (a->within == length)
-            word_whole(a, t);
-    }
-}
-
 /* ---- events ------------------------------------------------------------------------ */
 
 /* The first bytes of what could not be accepted, printable. */
@@ -125,79 +27,21 @@ static void keep_evidence(struct answer *a, const char *p, size_t n)
             a->evidence[i] = a->evidence[i] == '\n' ? '|' : '.';
 }
 
-static bool slice_is(struct slice s, const char *text)
-{
-    return s.here && s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
-static enum fault take_content(struct answer *a, struct tally *t, struct slice content)
-{
-    char plain[4096];
-
-    if (!content.here || content.n == 0)
-        return FAULT_NONE;
-    if (!a->role || a->finished)
-        return FAULT_ORDER;
-    a->fresh_contents++;
-    t->contents++;
-    if (!content.escaped) {
-        compare(a, t, content.p, content.n);
-        return FAULT_NONE;
-    }
-    long n = json_unescape(content, plain, sizeof plain);
-    if (n < 0)
-        return FAULT_TEXT;
-    compare(a, t, plain, (size_t)n);
-    return FAULT_NONE;
-}
-
-static enum fault take_chunk(struct answer *a, struct tally *t, const char *text, size_t n)
-{
-    struct chunk_json chunk;
-
-    if (json_read_chunk(text, n, &chunk) < 0)
-        return FAULT_JSON;
-    if (chunk.has_error)
-        return FAULT_REFUSED;
-    if (!chunk.has_choices || chunk.choices > 1)
-        return FAULT_SHAPE;
-    if (chunk.role.here) {
-        if (!slice_is(chunk.role, "assistant"))
-            return FAULT_SHAPE;
-        a->role = true;
-    }
-    a->usage = a->usage || chunk.has_usage;
-    enum fault fault = take_content(a, t, chunk.content);
-    if (fault == FAULT_NONE && chunk.finish_reason.here) {
-        if (a->finished)
-            return FAULT_ORDER;
-        a->finished = true;
-        if (!slice_is(chunk.finish_reason, "stop"))
-            return FAULT_FINISH;
-    }
-    return fault;
-}
-
 /* One event without its blank line. */
-static enum fault take_event(struct answer *a, struct tally *t, const char *line, size_t n)
+static enum fault take_event(struct answer *a, struct tally *t, const char *event, size_t n)
 {
-    if (memchr(line, '\n', n) != NULL || memchr(line, '\r', n) != NULL)
+    if (memchr(event, '\r', n) != NULL)
         return FAULT_EVENT;
-    if (n > 0 && line[0] == ':') {
+    if (n > 0 && event[0] == ':') {
         t->comments++;
-        return FAULT_NONE;
+        return memchr(event, '\n', n) == NULL ? FAULT_NONE : FAULT_EVENT;
     }
-    if (n < 6 || memcmp(line, "data: ", 6) != 0)
-        return FAULT_EVENT;
     if (a->done)
         return FAULT_ORDER;
     t->events++;
     a->fresh_events++;
-    if (n == 12 && memcmp(line + 6, "[DONE]", 6) == 0) {
-        a->done = true;
-        return a->finished ? FAULT_NONE : FAULT_FINISH;
-    }
-    return take_chunk(a, t, line + 6, n - 6);
+    return a->form == ANSWER_XCX ? answer_take_xcx(a, t, event, n)
+                                 : answer_take_openai(a, t, event, n);
 }
 
 /* Reads the whole events at the front; the number of bytes used. */
@@ -364,7 +208,7 @@ static enum fault judge_end(const struct answer *a)
         return FAULT_EVENT;
     if (!a->finished)
         return FAULT_FINISH;
-    if (a->question.stamped && !a->usage)
+    if (a->question.stamped && a->form == ANSWER_OPENAI && !a->usage)
         return FAULT_USAGE;
     if (!a->done)
         return FAULT_DONE;
@@ -398,9 +242,14 @@ static enum fault take_framing(struct answer *a, char c)
 
 /* ---- the whole answer -------------------------------------------------------------- */
 
-void answer_start(struct answer *a, struct question q)
+void answer_start(struct answer *a, struct question q, enum answer_form form, char *heard)
 {
-    struct answer fresh = { .question = q, .carry = a->carry, .carry_cap = a->carry_cap };
+    struct answer fresh = { .question = q,
+                            .form = form,
+                            .role = form == ANSWER_XCX, /* nobody else speaks there */
+                            .heard = heard,
+                            .carry = a->carry,
+                            .carry_cap = a->carry_cap };
     assert(q.words > 0 && q.words <= WORDS_MAX);
     *a = fresh;
 }

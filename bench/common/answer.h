@@ -1,4 +1,5 @@
-/* answer.h - a strict reader of one streamed answer to a question (question.h).
+/* answer.h - a strict reader of one streamed answer to a question (question.h), as OpenAI
+ * or the mini-program's door tells it.
  *
  * The bytes are read as they come, cut anywhere: response head, chunked coding,
  * events, JSON. Whatever departs from what a streaming client may rely on is a
@@ -25,14 +26,15 @@
     X(STATUS, "status")        /* not 200                                               */ \
     X(HEAD, "head")            /* not HTTP/1.1, not an event stream, not chunked        */ \
     X(CHUNK, "chunk")          /* broken chunked coding, or bytes after its end         */ \
-    X(EVENT, "event")          /* not one `data: ` line or one comment and a blank line */ \
+    X(EVENT, "event")          /* not the lines of one event, or not one comment        */ \
     X(JSON, "json")            /* not JSON                                              */ \
-    X(SHAPE, "shape")          /* JSON, but not a chunk of one chat completion          */ \
+    X(SHAPE, "shape")          /* JSON, but not what an event of this form says         */ \
     X(REFUSED, "error_event")  /* an error told inside the stream                       */ \
     X(ORDER, "order")          /* events in an order the protocol does not know         */ \
     X(TEXT, "text")            /* words lost, late, foreign or garbled                  */ \
     X(FINISH, "finish")        /* no finish chunk, or not for the reason `stop`         */ \
     X(USAGE, "usage")          /* no usage, although it was asked for                   */ \
+    X(ID, "id")                /* an event's id is not the next one of this answer      */ \
     X(DONE, "done")            /* no [DONE]                                             */ \
     X(EARLY_END, "early_end")  /* the connection ended inside the answer                */ \
     X(STALL, "stall")          /* silence for too long                                  */ \
@@ -76,8 +78,11 @@ enum answer_stage {
 
 enum { EVIDENCE = 96 };
 
+enum answer_form { ANSWER_OPENAI, ANSWER_XCX };
+
 struct answer {
     struct question   question;
+    enum answer_form  form;
     enum answer_stage stage;
     enum fault        fault;
     uint64_t          left;                   /* bytes of this chunk still to come          */
@@ -89,13 +94,20 @@ struct answer {
     uint16_t          status;
     bool              role, finished, done, wrong_text, closes;
     bool              usage;
+    uint64_t          id, last;               /* xcx: the answer's, of its latest event     */
+    char             *heard;                  /* answer_length() bytes for its text, or NULL */
+    size_t            heard_n;
     char              stamp[STAMP_LETTERS];   /* of the word being read                     */
     char             *carry;                  /* a head or an event that is not whole yet   */
     size_t            carried, carry_cap;
     char              evidence[EVIDENCE];     /* what stood where the fault was found       */
 };
 
-void answer_start(struct answer *a, struct question q); /* keeps the carry's memory */
+/* Of the whole text. */
+size_t answer_length(struct question q);
+
+/* Keeps the carry's memory. */
+void answer_start(struct answer *a, struct question q, enum answer_form form, char *heard);
 void answer_release(struct answer *a);
 
 /* Reads on. Afterwards: a->fault, or a->stage == STAGE_END, or more is wanted. */

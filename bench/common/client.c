@@ -15,6 +15,9 @@
  * inside the window only, all at the same two moments. Times to the first event
  * are those of all streams: from the request's last byte handed to the kernel.
  *
+ * With `--door xcx` it asks as the mini-program does, every asker in a conversation of his own
+ * (asking.h). With `--keep` it writes down what it heard: whole answers, as they ended.
+ *
  * With `--stamped` the question is only its number and length ("17 600"); the words come
  * from a model that stamps each with the time (question.h), and usage is wanted, too. The
  * window then tells how long words were on their way, to the read that brought them.
@@ -29,11 +32,11 @@
  * no error, 1 when there was, 2 when it could not run at all.
  */
 #define _GNU_SOURCE
-#include "answer.h"
+#include "asking.h"
+#include "cpu.h"
 #include "histogram.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -54,7 +57,6 @@ enum {
     READ_BYTES = 256 * 1024,
     BATCH = 512,       /* readiness notes taken per pass                        */
     WATCH_MAX = 8,
-    HEAD_ROOM = 512,   /* of a request                                          */
     STARTS_PER_PASS = 64, /* connections opened before others are looked at again */
 };
 
@@ -66,7 +68,8 @@ static struct options {
     struct sockaddr_storage address;
     socklen_t               address_length;
     char                    host[80];
-    const char             *model;
+    struct asking           asking;
+    const char             *askers, *keep;
     uint32_t                streams, tokens;
     double                  ramp;             /* connections per second; 0: all at once */
     double                  pace;             /* nominal events per second; 0: unpaced  */
@@ -74,10 +77,15 @@ static struct options {
     bool                    repeat, stamped;
     int                     cpu;
     int                     watch[WATCH_MAX];
+    bool                    watch_family[WATCH_MAX];
     size_t                  watched;
-} opt = {
-    .model = "echo", .streams = 1, .tokens = 100, .warm = 1, .timeout = 300, .stall = 30, .cpu = -1
-};
+} opt = { .asking.model = "echo",
+          .streams = 1,
+          .tokens = 100,
+          .warm = 1,
+          .timeout = 300,
+          .stall = 30,
+          .cpu = -1 };
 
 static void die(const char *format, ...)
 {
@@ -96,9 +104,12 @@ static const char usage[] =
     "  --ramp N      connections per second (all)   --repeat      ask again until the window closes\n"
     "  --stamped     ask for stamped words\n"
     "  --pace N      nominal events per second      --model NAME  (echo)\n"
+    "  --door NAME   openai or xcx (openai)         --askers FILE a line each: BEARER [CHAT]\n"
+    "  --once TEXT   an Idempotency-Key each        --keep FILE   a line each: NUMBER<tab>TEXT\n"
     "  --warm S      before the window (1)          --window S    its length (0: to the end)\n"
     "  --timeout S   of the whole run (300)         --stall S     longest silence (30)\n"
-    "  --cpu N       run on this core               --watch PID   measure its CPU too (8 at most)\n";
+    "  --cpu N       run on this core               --watch PID   measure its CPU too (8 at most)\n"
+    "  --watch-family PID  its children's, too\n";
 
 /* ---- the state of the run ---------------------------------------------------------- */
 
@@ -113,6 +124,7 @@ struct link {
     uint64_t      text_at;                    /* latest read with text; 0: none yet */
     char         *rest;                       /* of a request that did not fit      */
     size_t        rest_from, rest_length;
+    char         *heard; /* with --keep                         */
     struct answer answer;
 };
 
@@ -131,7 +143,7 @@ static struct run {
     uint64_t         streams, completed, errors[FAULT_KINDS];
     bool             told[FAULT_KINDS];
     char            *request;
-    size_t           request_room;
+    FILE            *keep;
     struct histogram first, gap, off_pace, delay;
 } run;
 
@@ -156,31 +168,6 @@ static uint64_t seconds(double s)
 
 /* ---- the window -------------------------------------------------------------------- */
 
-/* CPU time of all threads of a process, to the nanosecond (up to one tick late). */
-static uint64_t process_cpu(int pid)
-{
-    char           path[320];
-    struct dirent *entry;
-    uint64_t       sum = 0;
-
-    snprintf(path, sizeof path, "/proc/%d/task", pid);
-    DIR *tasks = opendir(path);
-    while (tasks != NULL && (entry = readdir(tasks)) != NULL) {
-        uint64_t ns;
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", pid, entry->d_name);
-        FILE *f = fopen(path, "re");
-        if (f != NULL && fscanf(f, "%" SCNu64, &ns) == 1)
-            sum += ns;
-        if (f != NULL)
-            fclose(f);
-    }
-    if (tasks != NULL)
-        closedir(tasks);
-    return sum;
-}
-
 static struct snapshot snapshot_take(uint64_t now)
 {
     struct snapshot s = { .at = now,
@@ -189,7 +176,8 @@ static struct snapshot snapshot_take(uint64_t now)
                           .contents = run.tally.contents,
                           .bytes = run.tally.bytes };
     for (size_t i = 0; i < opt.watched; i++)
-        s.watch[i] = process_cpu(opt.watch[i]);
+        s.watch[i] =
+            opt.watch_family[i] ? cpu_of_family(opt.watch[i]) : cpu_of_process(opt.watch[i]);
     return s;
 }
 
@@ -251,6 +239,8 @@ static void link_over(struct link *l)
 {
     link_shut(l);
     answer_release(&l->answer);
+    free(l->heard);
+    l->heard = NULL;
     l->step = STEP_OVER;
     run.over++;
     count_first(l); /* a stream that failed must not keep the window shut */
@@ -292,61 +282,25 @@ static void link_sent(struct link *l)
     l->step = STEP_READING;
 }
 
-#define BODY_START  "{\"model\":\""
-#define BODY_MIDDLE "\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\""
-#define BODY_END    "\"}]"
-#define BODY_USAGE  ",\"stream_options\":{\"include_usage\":true}"
-
-static size_t write_content(struct question q, char *text)
-{
-    if (q.stamped)
-        return (size_t)sprintf(text, "%" PRIu32 " %" PRIu32, q.number, q.words);
-    question_write(q, text);
-    return question_length(q);
-}
-
-static size_t append(size_t at, const char *text)
-{
-    memcpy(run.request + at, text, strlen(text));
-    return at + strlen(text);
-}
-
-/* The request in run.request: most connections take it in one piece. The body is written
- * where the longest head ends, and the head up to it. */
-static size_t write_request(struct question q, size_t *from)
-{
-    char   head[HEAD_ROOM];
-    size_t n = append(HEAD_ROOM, BODY_START);
-
-    n = append(n, opt.model);
-    n = append(n, BODY_MIDDLE);
-    n += write_content(q, run.request + n);
-    n = append(n, BODY_END);
-    if (q.stamped)
-        n = append(n, BODY_USAGE);
-    n = append(n, "}");
-    int head_n = snprintf(head, sizeof head,
-                          "POST /v1/chat/completions HTTP/1.1\r\nHost: %s\r\n"
-                          "Content-Type: application/json\r\nAccept: text/event-stream\r\n"
-                          "Content-Length: %zu\r\n\r\n",
-                          opt.host, n - HEAD_ROOM);
-    *from = HEAD_ROOM - (size_t)head_n;
-    memcpy(run.request + *from, head, (size_t)head_n);
-    return n - *from;
-}
-
 static struct question next_question(void)
 {
     return (
         struct question){ .number = run.numbers++, .words = opt.tokens, .stamped = opt.stamped };
 }
 
+static void link_begin(struct link *l, struct question q)
+{
+    if (run.keep != NULL && l->heard == NULL && (l->heard = malloc(answer_length(q))) == NULL)
+        abort();
+    answer_start(&l->answer, q, opt.asking.door, l->heard);
+}
+
 static void link_ask(struct link *l)
 {
     struct question q = next_question();
-    size_t          from, length = write_request(q, &from);
+    size_t          from, length = asking_write(&opt.asking, q, run.request, &from);
 
-    answer_start(&l->answer, q);
+    link_begin(l, q);
     run.streams++;
     l->seen = false;
     l->text_at = 0;
@@ -393,7 +347,7 @@ static void link_connected(struct link *l)
     if (error != 0) {
         errno = error;
         run.streams++;
-        answer_start(&l->answer, next_question());
+        link_begin(l, next_question());
         link_fail(l, FAULT_CONNECT);
         return;
     }
@@ -414,7 +368,7 @@ static void link_open(struct link *l)
     if (connect(l->fd, (struct sockaddr *)&opt.address, opt.address_length) < 0 &&
         errno != EINPROGRESS) {
         run.streams++;
-        answer_start(&l->answer, next_question());
+        link_begin(l, next_question());
         link_fail(l, FAULT_CONNECT);
         return;
     }
@@ -424,6 +378,9 @@ static void link_open(struct link *l)
 static void link_complete(struct link *l, uint64_t now)
 {
     run.completed++;
+    if (run.keep != NULL)
+        fprintf(run.keep, "%" PRIu32 "\t%.*s\n", l->answer.question.number, (int)l->answer.heard_n,
+                l->answer.heard);
     if (!opt.repeat) {
         window_close(now, opt.window > 0);
         link_over(l);
@@ -670,6 +627,13 @@ static void tell_usage(bool asked)
     exit(asked ? 0 : 2);
 }
 
+static void read_door(const char *text)
+{
+    if (strcmp(text, "openai") != 0 && strcmp(text, "xcx") != 0)
+        die("--door: %s is neither openai nor xcx", text);
+    opt.asking.door = strcmp(text, "xcx") == 0 ? ANSWER_XCX : ANSWER_OPENAI;
+}
+
 static void take_option(int c, const char *name, const char *text)
 {
     switch (c) {
@@ -682,16 +646,34 @@ static void take_option(int c, const char *name, const char *text)
     case 't': opt.timeout = positive(name, text, 0.1, 1e6); break;
     case 's': opt.stall = positive(name, text, 0.1, 1e6); break;
     case 'c': opt.cpu = (int)positive(name, text, 0, CPU_SETSIZE - 1); break;
-    case 'm': opt.model = text; break;
+    case 'm': opt.asking.model = text; break;
+    case 'D': read_door(text); break;
+    case 'A': opt.askers = text; break;
+    case 'O': opt.asking.once = text; break;
+    case 'K': opt.keep = text; break;
     case 'R': opt.repeat = true; break;
     case 'S': opt.stamped = true; break;
     case 'W':
+    case 'F':
         if (opt.watched == WATCH_MAX)
             die("--watch: %d at most", WATCH_MAX);
+        opt.watch_family[opt.watched] = c == 'F';
         opt.watch[opt.watched++] = (int)positive(name, text, 1, 1e9);
         break;
     default: tell_usage(c == 'h');
     }
+}
+
+static void read_askers(void)
+{
+    const char *wrong = NULL;
+
+    if (opt.askers != NULL)
+        wrong = asking_read_askers(&opt.asking, opt.askers);
+    else if (opt.asking.door == ANSWER_XCX)
+        wrong = "the mini-program's door knows no strangers";
+    if (wrong != NULL)
+        die("--askers: %s", wrong);
 }
 
 static void read_options(int argc, char **argv)
@@ -701,7 +683,9 @@ static void read_options(int argc, char **argv)
         { "pace", 1, NULL, 'p' },    { "warm", 1, NULL, 'w' },   { "window", 1, NULL, 'd' },
         { "timeout", 1, NULL, 't' }, { "stall", 1, NULL, 's' },  { "cpu", 1, NULL, 'c' },
         { "model", 1, NULL, 'm' },   { "repeat", 0, NULL, 'R' }, { "watch", 1, NULL, 'W' },
-        { "stamped", 0, NULL, 'S' }, { "help", 0, NULL, 'h' },   { NULL, 0, NULL, 0 },
+        { "stamped", 0, NULL, 'S' }, { "door", 1, NULL, 'D' },   { "askers", 1, NULL, 'A' },
+        { "once", 1, NULL, 'O' },    { "keep", 1, NULL, 'K' },   { "watch-family", 1, NULL, 'F' },
+        { "help", 0, NULL, 'h' },    { NULL, 0, NULL, 0 },
     };
     int c, which = 0;
 
@@ -710,8 +694,12 @@ static void read_options(int argc, char **argv)
     if (optind + 1 != argc)
         tell_usage(false);
     read_address(argv[optind]);
-    if (strpbrk(opt.model, "\"\\") != NULL)
-        die("--model: no quotes, please");
+    if (strpbrk(opt.asking.model, "\"\\") != NULL || strlen(opt.asking.model) > 200)
+        die("--model: no quotes, please, and no novel");
+    if (opt.asking.once != NULL && strlen(opt.asking.once) > 200)
+        die("--once: 200 letters at most");
+    opt.asking.host = opt.host;
+    read_askers();
     if (opt.repeat && opt.window <= 0)
         die("--repeat needs a --window to end with");
 }
@@ -744,8 +732,9 @@ static void prepare(void)
     }
     run.epoll = epoll_create1(EPOLL_CLOEXEC);
     run.links = calloc(opt.streams, sizeof *run.links);
-    run.request_room = (size_t)opt.tokens * (WORD_LETTERS + 1) + strlen(opt.model) + 2 * HEAD_ROOM;
-    run.request = malloc(run.request_room);
+    run.request = malloc(asking_room(&opt.asking, opt.tokens));
+    if (opt.keep != NULL && (run.keep = fopen(opt.keep, "we")) == NULL)
+        die("--keep: %s", strerror(errno));
     if (run.epoll < 0 || run.links == NULL || run.request == NULL)
         die("cannot start: %s", strerror(errno));
     for (uint32_t i = 0; i < opt.streams; i++)
@@ -761,6 +750,8 @@ int main(int argc, char **argv)
     run_all();
     for (int i = 1; i < FAULT_KINDS; i++)
         errors += run.errors[i];
+    if (run.keep != NULL && fclose(run.keep) != 0)
+        die("--keep: %s", strerror(errno));
     print_report(errors);
     free(run.links);
     free(run.request);

@@ -6,7 +6,20 @@
 enum { DEPTH_MAX = 32 };
 
 /* Where in a chunk a value stands; everything not named is elsewhere. */
-enum place { TOP, CHOICES, CHOICE, DELTA, ROLE, CONTENT, FINISH, ERROR, USAGE, ELSEWHERE };
+enum place {
+    TOP,
+    CHOICES,
+    CHOICE,
+    DELTA,
+    ROLE,
+    CONTENT,
+    FINISH,
+    ERROR,
+    USAGE,
+    TOKEN,
+    MESSAGE_ID,
+    ELSEWHERE
+};
 
 static const struct step {
     enum place  from;
@@ -17,6 +30,7 @@ static const struct step {
     { CHOICE, "delta", DELTA },  { CHOICE, "finish_reason", FINISH },
     { CHOICE, "error", ERROR },  { DELTA, "content", CONTENT },
     { DELTA, "role", ROLE },     { TOP, "usage", USAGE },
+    { TOP, "token", TOKEN },     { TOP, "messageId", MESSAGE_ID },
 };
 
 struct walk {
@@ -183,6 +197,20 @@ static void keep(struct chunk_json *out, enum place place, struct slice s)
         out->content = s;
     else if (place == FINISH)
         out->finish_reason = s;
+    else if (place == TOKEN)
+        out->token = s;
+}
+
+static int kept_number(struct walk *w, enum place place)
+{
+    struct slice s = { .p = w->p, .here = true };
+
+    if (number(w) < 0)
+        return -1;
+    s.n = (size_t)(w->p - s.p);
+    if (place == MESSAGE_ID)
+        w->out->message_id = s;
+    return 0;
 }
 
 static int any_value(struct walk *w, enum place place)
@@ -207,7 +235,7 @@ static int any_value(struct walk *w, enum place place)
     case 't': return word(w, "true");
     case 'f': return word(w, "false");
     case 'n': return word(w, "null");
-    default: return number(w);
+    default: return kept_number(w, place);
     }
 }
 

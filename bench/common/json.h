@@ -1,4 +1,4 @@
-/* json.h - walks one JSON text and picks out what a chat completion chunk says.
+/* json.h - walks one JSON text and picks out what an event of a streamed answer says.
  *
  * The whole text is checked against the grammar (RFC 8259, depth 32); only a few
  * values are kept. Slices point into the text and are still escaped.
@@ -19,6 +19,7 @@ struct chunk_json {
     bool         has_choices, has_error, has_usage;
     unsigned     choices;
     struct slice role, content, finish_reason; /* of the first choice */
+    struct slice token, message_id;           /* of the mini-program's events; a number */
 };
 
 /* 0, or -1 when the text is not JSON. */

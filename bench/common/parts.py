@@ -23,7 +23,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 OUT = ROOT / ".dev" / "bench"
 SERVER_CORE, CLIENT_CORE = 0, 1
-CLIENT_SOURCES = ["client.c", "answer.c", "question.c", "json.c"]
+CLIENT_SOURCES = ["client.c", "asking.c", "answer.c", "answer_text.c", "answer_openai.c",
+                  "answer_xcx.c", "cpu.c", "question.c", "json.c"]
 FLAGS = ("-std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes "
          "-Wstrict-prototypes -Werror").split()
 

@@ -158,7 +158,7 @@ static void write_journal(void)
 
         if (n == PIECES_AT_ONCE)
             break;
-        if (!k->is_due && unkept(k) < keeper.settings->journal_bytes)
+        if (k->is_ending || (!k->is_due && unkept(k) < keeper.settings->journal_bytes))
             continue;
         k->is_due = false;
         chosen[n++] = k;
@@ -186,9 +186,12 @@ static void on_added(struct verb *v)
 
 static bool is_round_over(void)
 {
-    LIST_EACH(&keeper.turns, l)
-        if (LIST_OWNER(l, struct kept, link)->is_due)
+    LIST_EACH(&keeper.turns, l) {
+        struct kept *k = LIST_OWNER(l, struct kept, link);
+
+        if (k->is_due && !k->is_ending)
             return false;
+    }
     return true;
 }
 
@@ -198,7 +201,7 @@ static void begin_round(void)
     LIST_EACH(&keeper.turns, l) {
         struct kept *k = LIST_OWNER(l, struct kept, link);
 
-        k->is_due = unkept(k) > 0;
+        k->is_due = !k->is_ending && unkept(k) > 0;
     }
 }
 

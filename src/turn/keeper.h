@@ -23,6 +23,7 @@ struct kept {
     bool         is_due, on_its_way; /* the part behind that         */
     uint64_t     leased_at;        /* when it was asked for          */
     bool         lease_asked, is_held;
+    bool         is_ending; /* the save brings what the journal has not got */
 };
 
 /* Settings are from now on these; a store stays the one it was at first. */

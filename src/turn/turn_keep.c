@@ -402,6 +402,7 @@ static void ask_save(struct turn *t)
     struct memory *m = t->memory;
 
     apologize(t);
+    m->kept.is_ending = true;
     m->give_up = clock_now() + t->catalog->settings->turns.save_wait;
     m->call.verb.done = on_saved;
     send_save(m);

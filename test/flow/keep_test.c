@@ -520,6 +520,18 @@ TEST(a_piece_that_may_be_there_is_sent_as_it_was)
     end();
 }
 
+TEST(what_is_being_saved_is_journaled_no_more)
+{
+    begin("sd-d-f");
+    fake.save = STORE_AWAY;
+    fake.saves_that_fail = 3;
+    ask();
+    end();
+    assert_int_equal(fake.saves, 4);
+    assert_int_equal(fake.adds, 0);
+    kept_as("complete", "none", "word word ");
+}
+
 TEST(leases_are_renewed_and_bring_who_is_to_stop)
 {
     begin("sd");
@@ -587,6 +599,7 @@ int main(void)
         cmocka_unit_test(much_is_journaled_at_once),
         cmocka_unit_test(the_journal_gets_to_everybody),
         cmocka_unit_test(a_piece_that_may_be_there_is_sent_as_it_was),
+        cmocka_unit_test(what_is_being_saved_is_journaled_no_more),
         cmocka_unit_test(leases_are_renewed_and_bring_who_is_to_stop),
         cmocka_unit_test(who_lost_his_lease_ends),
         cmocka_unit_test(a_lease_that_could_not_be_renewed_is_not_lost),
