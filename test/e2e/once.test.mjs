@@ -22,6 +22,7 @@ const turns = async (key) => Number((await s.sql(`SELECT count(*) FROM runnel.tu
 const someone = async () => {
   const p = new Person(server, `once ${++n}`);
   s.app.forget();
+  s.app.clear();
   return { p, chat: await p.chat('task', '1'), key: `key ${n}` };
 };
 const under = (key, more = {}) => ({ headers: { 'idempotency-key': key }, ...more });
@@ -76,7 +77,8 @@ describe('a stream of the mini-program', () => {
     assert.deepEqual(failed.error, { message: 'AI 服务暂时不可用' });
     s.says({ text: TEXT, gap: 60 });
     const stopped = p.hear(chat, 'b', {}, under(`${key} b`));
-    await eventually(async () => assert.deepEqual(await p.stop(chat), { stopped: true }));
+    await eventually(() => assert.equal(s.app.requests().length, 2));
+    assert.deepEqual(await p.stop(chat), { stopped: true });
     assert.equal((await stopped).done.stopped, true);
     for (const on of [server, other]) {
       assert.deepEqual(await p.hear(chat, 'a', {}, under(key, { on })), failed);
@@ -156,6 +158,7 @@ describe('OpenAI\'s client', () => {
   };
   const fresh = (answer = { text: TEXT }) => {
     s.app.forget();
+    s.app.clear();
     s.says(answer);
     return `key ${++n}`;
   };

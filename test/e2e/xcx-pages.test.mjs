@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { binary, ms } from './lib/server.mjs';
 import { Person, stage } from './lib/xcx.mjs';
 
-const CHATS = 1000, MESSAGES = 500;             // and of others, fifty times as many conversations
+const CHATS = 1000, MESSAGES = 500;             // and of others, twenty times as many conversations
 const WHOLE = ['history', 'messages?contextType=task&contextId=500', 'ID/messages'];
 
 let s, server, anna, chat;
@@ -20,7 +20,7 @@ before(async () => {
     SET session_replication_role = replica;     -- nobody looks at each foreign key
     INSERT INTO runnel.chat (tenant, dialect, owner, uid, mode, context_type, context_id, title, last_message, last_message_at, next_seq)
       SELECT 1, 'xcx', CASE WHEN n <= ${CHATS} THEN 'anna' ELSE 'other ' || n % 100 END, 'u' || n, 'app1_chat', 'task', n, '标题 ' || n, repeat('字', 200),
-        now() - n * interval '1 minute', ${MESSAGES} FROM generate_series(1, ${50 * CHATS}) n;
+        now() - n * interval '1 minute', ${MESSAGES} FROM generate_series(1, ${20 * CHATS}) n;
     INSERT INTO runnel.message (tenant, chat, seq, role, content, created_at)
       SELECT 1, c.id, i, CASE WHEN i % 2 = 0 THEN 'user' ELSE 'assistant' END, '第 ' || i || ' 条 👍🏽 some words of a message',
         c.last_message_at - (${MESSAGES} - i) * interval '1 second' FROM runnel.chat c, generate_series(0, ${MESSAGES - 1}) i
