@@ -304,11 +304,23 @@ void xcx_serve_say(struct http_exchange *x, const struct http_reader *rq)
         ask(v, rq, false);
 }
 
+static bool takes_page(struct visit *v)
+{
+    const struct json *page = json_get(json_root(v->body), "sourcePage");
+    const struct json *context = json_get(json_root(v->body), "pageContext");
+
+    if ((!page || json_type(page) == JSON_STRING) &&
+        (!context || json_type(context) == JSON_OBJECT))
+        return true;
+    xcx_visit_refuse(v, 422, "sourcePage 必须是字符串，pageContext 必须是对象");
+    return false;
+}
+
 void xcx_serve_stream(struct http_exchange *x, const struct http_reader *rq)
 {
     struct visit *v = xcx_visit_new(x);
 
-    if (v && xcx_visit_takes_body(v, rq) && xcx_visit_takes_chat_in_body(v))
+    if (v && xcx_visit_takes_body(v, rq) && xcx_visit_takes_chat_in_body(v) && takes_page(v))
         ask(v, rq, true);
 }
 

@@ -104,6 +104,9 @@ describe('what is refused, in its order', () => {
       assert.notEqual(r.message, BLANK);
     }
   });
+  for (const more of [{ sourcePage: 5 }, { sourcePage: ['a'] }, { pageContext: 'a' }, { pageContext: [] }]) test(`422 for ${JSON.stringify(more)}`, async () => {
+    await refused(await person().ask(1, 'a', more), 422);
+  });
   for (const id of ['x', '1x', '1.5', '%20', '0x1', '1e3']) test(`422 for a conversation called ${id}`, async () => {
     const p = person();
     for (const [method, tail] of [['GET', 'messages'], ['POST', 'messages'], ['GET', 'stream'], ['POST', 'stop']])
