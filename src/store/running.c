@@ -45,13 +45,17 @@ const struct pg_statement running_statements[] = {
                  "AND t.id = old.id" },
     [TAKE] = { "turns_take",
                "WITH old AS (SELECT tenant, id FROM runnel.turn WHERE state = 'streaming' AND "
-               "lease_until < now() ORDER BY lease_until LIMIT $3 FOR UPDATE SKIP LOCKED), "
-               "taken AS (UPDATE runnel.turn t SET holder = $1, lease_until = now() + "
-               "$2::bigint * interval '1 millisecond' FROM old "
-               "WHERE t.tenant = old.tenant AND t.id = old.id RETURNING t.tenant, t.id) "
-               "SELECT taken.tenant, taken.id, j.seq, encode(j.events, 'hex') FROM taken "
-               "LEFT JOIN runnel.journal j ON j.tenant = taken.tenant AND j.turn = taken.id "
-               "ORDER BY taken.tenant, taken.id, j.seq" },
+               "lease_until < now() AND NOT EXISTS (SELECT FROM " TURNS(
+                   "$4",
+                   "$5") "WHERE n.tenant = "
+                         "turn.tenant AND n.id = turn.id) ORDER BY lease_until LIMIT $3 "
+                         "FOR UPDATE SKIP LOCKED), "
+                         "taken AS (UPDATE runnel.turn t SET holder = $1, lease_until = now() + "
+                         "$2::bigint * interval '1 millisecond' FROM old "
+                         "WHERE t.tenant = old.tenant AND t.id = old.id RETURNING t.tenant, t.id) "
+                         "SELECT taken.tenant, taken.id, j.seq, encode(j.events, 'hex') FROM taken "
+                         "LEFT JOIN runnel.journal j ON j.tenant = taken.tenant AND j.turn = taken.id "
+                         "ORDER BY taken.tenant, taken.id, j.seq" },
     [STATEMENTS] = { NULL, NULL },
 };
 
@@ -70,6 +74,18 @@ static struct pg_work *begin(struct store *s, struct running_call *c, const stru
 static void put_ms(struct pg_work *w, uint64_t ns)
 {
     pg_int(w, (int64_t)(ns / CLOCK_MS));
+}
+
+static void put_names(struct pg_work *w, const struct turn_name *turns, size_t n)
+{
+    pg_array(w);
+    for (size_t i = 0; i < n; i++)
+        pg_item_int(w, turns[i].tenant);
+    pg_array_end(w);
+    pg_array(w);
+    for (size_t i = 0; i < n; i++)
+        pg_item(w, turns[i].id);
+    pg_array_end(w);
 }
 
 /* ---- leases ---------------------------------------------------------------------------- */
@@ -97,14 +113,7 @@ void turns_extend(struct store *s, struct running_call *c, struct str holder,
 
     pg_step(w, &running_statements[EXTEND]);
     pg_text(w, holder);
-    pg_array(w);
-    for (size_t i = 0; i < n; i++)
-        pg_item_int(w, turns[i].tenant);
-    pg_array_end(w);
-    pg_array(w);
-    for (size_t i = 0; i < n; i++)
-        pg_item(w, turns[i].id);
-    pg_array_end(w);
+    put_names(w, turns, n);
     put_ms(w, lease);
     verb_send(&c->verb);
 }
@@ -299,7 +308,8 @@ static void on_taken(struct verb *v)
         sweep->done(sweep);
 }
 
-void sweep_start(struct store *s, struct sweep *sweep, struct str holder, uint64_t lease)
+void sweep_start(struct store *s, struct sweep *sweep, struct str holder, uint64_t lease,
+                 const struct turn_name *spared, size_t n)
 {
     struct pg_work *w;
 
@@ -311,6 +321,7 @@ void sweep_start(struct store *s, struct sweep *sweep, struct str holder, uint64
     pg_text(w, holder);
     put_ms(w, lease);
     pg_int(w, SWEEP_MAX);
+    put_names(w, spared, n);
     verb_send(&sweep->taking);
 }
 

@@ -43,7 +43,8 @@ void journals_clear(struct store *s, struct running_call *c, uint64_t age, uint6
                     int64_t limit);
 
 /* Closes what dead processes left: takes turns over whose leases have run out, and ends each
- * as interrupted, with what its journal says. Two may sweep at once; what one leaves undone
+ * as interrupted, with what its journal says; but not those that are spared, which the caller
+ * knows to be alive. Two may sweep at once; what one leaves undone
  * is there for the next when its lease has run out. */
 enum { SWEEP_MAX = 32 };
 
@@ -62,7 +63,8 @@ struct sweep {
         struct sweep    *sweep;
     } closings[SWEEP_MAX];
 };
-void sweep_start(struct store *s, struct sweep *sweep, struct str holder, uint64_t lease);
+void sweep_start(struct store *s, struct sweep *sweep, struct str holder, uint64_t lease,
+                 const struct turn_name *spared, size_t n);
 void sweep_drop(struct sweep *sweep);         /* needed once, as verb_drop() is */
 
 extern const struct pg_statement running_statements[];

@@ -27,11 +27,11 @@ static struct {
     char                        holder[HOLDER_LENGTH + 1];
     struct list                 turns, waiters;
     struct list                 by_id[BUCKETS], by_key[BUCKETS];
+    size_t                      entered;
     struct running_call         adding, extending, clearing;
     struct sweep                sweep;
     bool                        is_sweeping;
     struct deadline             journal, leases, sweeps, clears;
-    uint64_t                    asked_at;     /* the last time, for leases      */
     uint64_t                    steady_since; /* nobody is taken for dead while the database
                                                  cannot be told that he lives   */
 } keeper;
@@ -51,6 +51,7 @@ static bool is_whose(const struct kept *k, const struct whose *w)
 void keeper_enter(struct kept *k)
 {
     list_push(bucket(keeper.by_id, k->whose.tenant, k->id), &k->by_id);
+    keeper.entered++;
     if (k->key.n)
         list_push(bucket(keeper.by_key, k->whose.tenant, k->key), &k->by_key);
 }
@@ -238,7 +239,6 @@ static void on_extended(struct verb *v)
             if (!str_eq(k->id, c->leases[i].turn.id))
                 continue;
             k->is_held = true;
-            k->leased_at = keeper.asked_at;
             if (c->leases[i].stop_asked)
                 turn_interrupt(k->turn, FAULT_STOPPED);
         }
@@ -252,22 +252,37 @@ static void on_extended(struct verb *v)
     }
 }
 
+/* Of all turns that are told here, and of those that are being claimed: their rows may be
+ * there already. */
+static struct turn_name *name_all(size_t *n)
+{
+    struct turn_name *names = mem_new((keeper.entered + 1) * sizeof *names);
+
+    *n = 0;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        LIST_EACH(&keeper.by_id[i], l) {
+            struct kept *k = LIST_OWNER(l, struct kept, by_id);
+
+            names[(*n)++] = (struct turn_name){ k->whose.tenant, k->id };
+        }
+    }
+    return names;
+}
+
 static void renew_leases(void)
 {
     struct turn_name *names;
-    size_t            n = 0;
+    size_t            n;
 
     if (keeper.extending.verb.work || keeper.turns.n == 0)
         return;
-    names = mem_new(keeper.turns.n * sizeof *names);
     LIST_EACH(&keeper.turns, l) {
         struct kept *k = LIST_OWNER(l, struct kept, link);
 
-        names[n++] = (struct turn_name){ k->whose.tenant, k->id };
         k->lease_asked = true;
         k->is_held = false;
     }
-    keeper.asked_at = clock_now();
+    names = name_all(&n);
     turns_extend(keeper.store, &keeper.extending, keeper_holder(), names, n,
                  keeper.settings->lease);
     mem_free(names);
@@ -293,8 +308,10 @@ void keeper_leave(struct kept *k)
 {
     if (link_is_in(&k->link))
         list_take(&keeper.turns, &k->link);
-    if (link_is_in(&k->by_id))
+    if (link_is_in(&k->by_id)) {
         list_take(bucket(keeper.by_id, k->whose.tenant, k->id), &k->by_id);
+        keeper.entered--;
+    }
     if (link_is_in(&k->by_key))
         list_take(bucket(keeper.by_key, k->whose.tenant, k->key), &k->by_key);
 }
@@ -313,16 +330,16 @@ static void on_swept(struct sweep *s)
     }
 }
 
-/* Who has slept for longer than his leases would take his own turns for a dead man's. What is
- * left of them has to last until the database sweeps. */
-static bool has_leases(uint64_t now)
+/* Whoever has slept, or waited for the database, for longer than his leases would take his own
+ * turns for a dead man's. */
+static void sweep(void)
 {
-    uint64_t left = keeper.settings->lease / LEASES_PER_TERM;
+    size_t            n;
+    struct turn_name *alive = name_all(&n);
 
-    LIST_EACH(&keeper.turns, l)
-        if (now - LIST_OWNER(l, struct kept, link)->leased_at >= keeper.settings->lease - left)
-            return false;
-    return true;
+    keeper.is_sweeping = true;
+    sweep_start(keeper.store, &keeper.sweep, keeper_holder(), keeper.settings->lease, alive, n);
+    mem_free(alive);
 }
 
 static void on_sweeps(struct deadline *d)
@@ -331,14 +348,8 @@ static void on_sweeps(struct deadline *d)
     bool     is_steady = !keeper.steady_since || now - keeper.steady_since >= lease;
 
     deadline_arm(d, now + lease / 2);
-    if (!has_leases(now)) {
-        renew_leases();
-        return;
-    }
-    if (keeper.is_sweeping || !is_steady)
-        return;
-    keeper.is_sweeping = true;
-    sweep_start(keeper.store, &keeper.sweep, keeper_holder(), lease);
+    if (!keeper.is_sweeping && is_steady)
+        sweep();
 }
 
 static void on_cleared(struct verb *v)

@@ -21,7 +21,6 @@ struct kept {
     size_t       kept, sent;       /* bytes of the tale in the journal; on their way */
     int64_t      kept_to, sent_to; /* the numbers of the events behind them */
     bool         is_due, on_its_way; /* the part behind that         */
-    uint64_t     leased_at;        /* when it was asked for          */
     bool         lease_asked, is_held;
     bool         is_ending; /* the save brings what the journal has not got */
 };

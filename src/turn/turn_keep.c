@@ -179,7 +179,6 @@ static void send_claim(struct memory *m)
     const struct turn_keeping *k = &m->keeping;
     struct turn               *t = m->turn;
 
-    m->kept.leased_at = clock_now();
     turn_claim(keeper_store(), &m->call, &k->whose,
                &(struct turn_taking){ .id = t->id,
                                       .key = k->key,

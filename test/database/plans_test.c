@@ -76,7 +76,7 @@ static const char *const rows[] = {
     "journal_add('p1', '{1,1}', '{t101,t201}', '{5,5}', '{\"\\\\x01\",\"\\\\x01\"}')",
     "journals_clear(600000, 100)",
     "turns_forget(600000, 100)",
-    "turns_take('p1', 30000, 32)",
+    "turns_take('p1', 30000, 32, '{1,1}', '{t101,t201}')",
 };
 
 static struct pg_statement  statements[STATEMENTS_MAX + COUNT(rows)];

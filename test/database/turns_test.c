@@ -602,13 +602,16 @@ static void on_swept(struct sweep *s)
     kept_ended = ++swept == 2;
 }
 
+static const struct turn_name *spared;
+static size_t                  n_spared;
+
 static void sweep_twice(struct sweep both[2])
 {
     kept_ended = false;
     swept = 0;
     for (size_t i = 0; i < 2; i++) {
         both[i].done = on_swept;
-        sweep_start(store, &both[i], i ? STR("s2") : STR("s1"), 30 * CLOCK_S);
+        sweep_start(store, &both[i], i ? STR("s2") : STR("s1"), 30 * CLOCK_S, spared, n_spared);
     }
     turn_until(&kept_ended, 10000);
 }
@@ -665,6 +668,33 @@ TEST(what_a_dead_process_left_is_closed_with_what_it_said)
     sweep_drop(&both[1]);
     verb_drop(&c.verb);
     verb_drop(&m.verb);
+    close_store();
+}
+
+/* A lease may run out while the process lives: it was asleep, or the database was busy. */
+TEST(who_is_known_to_be_alive_is_spared)
+{
+    static struct sweep           both[2];
+    static const struct turn_name names[] = { { 1, STR_INIT("late-1") },
+                                              { 2, STR_INIT("late-2") } };
+    char                          line[300];
+
+    open_store(4);
+    take("late-1", NULL);
+    take("late-2", NULL);                     /* spared is one of another tenant */
+    cluster_sql(line, "UPDATE runnel.turn SET lease_until = now() - interval '1 second' "
+                      "WHERE id IN ('late-1', 'late-2')");
+    spared = names;
+    n_spared = 2;
+    sweep_twice(both);
+    n_spared = 0;
+    assert_int_equal(both[0].closed + both[1].closed, 1);
+    check_count("1", "SELECT count(*) FROM runnel.turn WHERE id = 'late-1' AND "
+                     "state = 'streaming' AND holder = 'p1'");
+    sweep_twice(both);
+    assert_int_equal(both[0].closed + both[1].closed, 1);
+    sweep_drop(&both[0]);
+    sweep_drop(&both[1]);
     close_store();
 }
 
@@ -732,6 +762,7 @@ int main(void)
         cmocka_unit_test(a_turn_of_no_chat_is_forgotten_as_a_whole),
         cmocka_unit_test(journals_are_cleared_when_their_time_is_over),
         cmocka_unit_test(what_a_dead_process_left_is_closed_with_what_it_said),
+        cmocka_unit_test(who_is_known_to_be_alive_is_spared),
         cmocka_unit_test(two_who_sweep_at_once_close_each_turn_once),
         cmocka_unit_test(without_a_database_verbs_end_away),
     };

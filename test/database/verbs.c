@@ -214,7 +214,7 @@ static void try_sweep_start(const struct probe *p, struct outcome *o)
 
     sweep = (struct sweep){ .done = sweep_done };
     kept_ended = false;
-    sweep_start(store, &sweep, p->holder, CLOCK_S);
+    sweep_start(store, &sweep, p->holder, CLOCK_S, NULL, 0);
     turn_until(&kept_ended, 10000);
     o->end = sweep.end;
     o->n = sweep.closed;

@@ -186,9 +186,10 @@ void journals_clear(struct store *s, struct running_call *c, uint64_t age, uint6
     ask_fake(&c->verb, STORE_OK);
 }
 
-void sweep_start(struct store *s, struct sweep *sweep, struct str holder, uint64_t lease)
+void sweep_start(struct store *s, struct sweep *sweep, struct str holder, uint64_t lease,
+                 const struct turn_name *spared, size_t n)
 {
-    (void)s, (void)sweep, (void)holder, (void)lease;
+    (void)s, (void)sweep, (void)holder, (void)lease, (void)spared, (void)n;
 }
 
 void sweep_drop(struct sweep *sweep)

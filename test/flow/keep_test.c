@@ -485,9 +485,7 @@ TEST(the_journal_gets_to_everybody)
 
     begin("sdf");
     for (int i = 0; i < TALKERS; i++) {
-        talkers[i] = (struct kept){ .id = STR("talker"),
-                                    .tale = tale_new(&ops, NULL, 1 << 20),
-                                    .leased_at = clock_now() };
+        talkers[i] = (struct kept){ .id = STR("talker"), .tale = tale_new(&ops, NULL, 1 << 20) };
         keeper_hold(&talkers[i]);
     }
     for (int ms = 0; ms < A_ROUND_MS; ms++) {
