@@ -25,8 +25,8 @@ static const char *const fill[] = {
     "CASE WHEN c.id % 200 = 1 THEN now() + (c.id % 100) * interval '1 second' END, 'p1', "
     "c.id % 200 = 2 FROM runnel.chat c",
 
-    "INSERT INTO runnel.journal (tenant, turn, seq, events) SELECT tenant, id, s, '\\x01' "
-    "FROM runnel.turn, generate_series(0, 99) s WHERE has_journal OR state = 'streaming'",
+    ("INSERT INTO runnel.journal (tenant, turn, seq, events) SELECT tenant, id, s, '\\x01' "
+     "FROM runnel.turn, generate_series(0, 99) s WHERE has_journal OR state = 'streaming'"),
 
     "VACUUM ANALYZE runnel.chat, runnel.message, runnel.turn, runnel.journal",
 };
