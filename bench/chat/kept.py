@@ -249,7 +249,8 @@ def compare_spending(cluster, plan):
         yield f"{len(rows)} allowances"
 
 
-USAGE = "u.requests, u.failures, u.prompt_tokens, u.completion_tokens, u.estimated"
+USAGE = ", ".join(f"sum(u.{column})" for column in (
+    "requests", "failures", "prompt_tokens", "completion_tokens", "estimated"))
 TURN = "t.state, t.finish, t.fault, t.prompt_tokens, t.completion_tokens"
 
 
@@ -262,7 +263,7 @@ def check_people(cluster, file, plan):
                            "c.prompt_tokens, c.completion_tokens FROM runnel.message m "
                            "JOIN runnel.chat c ON c.id = m.chat WHERE c.owner LIKE 'bench-%'")
     usage = cluster.ask(f"SELECT a.subject, {USAGE} FROM runnel.usage u JOIN runnel.account a "
-                        "ON a.id = u.account WHERE a.subject LIKE 'bench-%'")
+                        "ON a.id = u.account WHERE a.subject LIKE 'bench-%' GROUP BY 1")
     return (some(compare_turns(cluster, heard, plan, turns)) +
             some(compare_messages(heard, plan, messages)) +
             some(compare_usage(plan, usage, 1)) + some(compare_spending(cluster, plan)))
@@ -274,6 +275,6 @@ def check_keys(cluster, file, plan):
     turns = cluster.ask(f"SELECT t.idempotency_key, t.id, {TURN} FROM runnel.turn t "
                         "WHERE t.idempotency_key LIKE 'bench-%'")
     usage = cluster.ask(f"SELECT k.name, {USAGE} FROM runnel.usage u JOIN runnel.api_key k "
-                        "ON k.id = u.api_key WHERE k.name = 'bench'")
+                        "ON k.id = u.api_key WHERE k.name = 'bench' GROUP BY 1")
     return (some(compare_turns(cluster, heard, plan, turns)) +
             some(compare_usage(plan, usage, plan["streams"])))

@@ -7,6 +7,7 @@
 #include "turn/sink.h"
 #include "wire/sse.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { ESCAPED_MAX = 6 };                     /* bytes that one can become in JSON */
@@ -32,6 +33,7 @@ static void xcx_begin(void *state, const struct turn_facts *facts, int64_t first
     s->question_at = facts->question_at;
     s->answer_at = facts->answer_at;
     s->next = first;
+    snprintf(s->id, sizeof s->id, "}\nid: %lld.", (long long)s->answer);
 }
 
 /* ---- pieces ------------------------------------------------------------------------------ */
@@ -65,9 +67,7 @@ static void write_token(const struct xcx_state *s, struct str text, struct buf *
 {
     buf_lit(out, "event: message\n" SSE_DATA "{\"token\": ");
     add_text(s, text, out);
-    buf_lit(out, "}\nid: ");
-    buf_add_u64(out, (uint64_t)s->answer);
-    buf_add_char(out, '.');
+    buf_add(out, str_of(s->id));
     buf_add_u64(out, (uint64_t)s->next);
     buf_lit(out, SSE_END);
 }

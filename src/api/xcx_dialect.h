@@ -14,6 +14,7 @@
 struct xcx_state {
     int64_t    question, answer, question_at, answer_at;
     int64_t    next;                          /* the number of the next event   */
+    char       id[32]; /* "}\nid: 7.": what every token has between its text and that number */
     bool       is_ascii;
     struct str content;                       /* of the question; stands behind the struct */
 };

@@ -73,10 +73,17 @@ void pg_text(struct pg_work *w, struct str text)
     buf_add_char(&w->bytes, '\0');
 }
 
+static void add_int(struct buf *b, int64_t v)
+{
+    if (v < 0)
+        buf_add_char(b, '-');
+    buf_add_u64(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
 void pg_int(struct pg_work *w, int64_t v)
 {
     begin_param(w);
-    buf_addf(&w->bytes, "%lld", (long long)v);
+    add_int(&w->bytes, v);
     buf_add_char(&w->bytes, '\0');
 }
 
@@ -128,14 +135,19 @@ static void begin_item(struct pg_work *w)
 
 void pg_item(struct pg_work *w, struct str text)
 {
+    size_t from = 0;
+
     begin_item(w);
     w->is_text_bad = w->is_text_bad || (text.n && memchr(text.p, '\0', text.n));
     buf_add_char(&w->bytes, '"');
     for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] == '"' || text.p[i] == '\\')
-            buf_add_char(&w->bytes, '\\');
-        buf_add_char(&w->bytes, text.p[i]);
+        if (text.p[i] != '"' && text.p[i] != '\\')
+            continue;
+        buf_add(&w->bytes, (struct str){ text.p + from, i - from });
+        buf_add_char(&w->bytes, '\\');
+        from = i;
     }
+    buf_add(&w->bytes, str_from(text, from));
     buf_add_char(&w->bytes, '"');
 }
 
@@ -150,7 +162,7 @@ void pg_item_bytes(struct pg_work *w, struct str bytes)
 void pg_item_int(struct pg_work *w, int64_t v)
 {
     begin_item(w);
-    buf_addf(&w->bytes, "%lld", (long long)v);
+    add_int(&w->bytes, v);
 }
 
 void pg_array_end(struct pg_work *w)
