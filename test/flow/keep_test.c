@@ -480,7 +480,7 @@ TEST(the_journal_gets_to_everybody)
 {
     enum { TALKERS = 1201, A_ROUND_MS = 22 };
     static struct kept             talkers[TALKERS];
-    static const struct teller_ops ops = { NULL };
+    static const struct teller_ops ops = { .pace = NULL };
     static const struct event      start = { .type = EVENT_START };
 
     begin("sdf");

@@ -163,9 +163,11 @@ static bool second_opinion(struct str head, struct str claims, struct str name)
 static void try_signed(struct str head, struct str claims, struct str name)
 {
     struct jwt_key  *key = make_key(JWT_HS256, name, vector_secret);
-    struct jwt_rules rules = {
-        (const struct jwt_key *[]){ key }, 1, str_of(issuer), str_of(audience), STR(""), LEEWAY
-    };
+    struct jwt_rules rules = { .keys = (const struct jwt_key *[]){ key },
+                               .n_keys = 1,
+                               .issuer = str_of(issuer),
+                               .audience = str_of(audience),
+                               .leeway = LEEWAY };
     struct buf token = BUF(TEXT_MAX), signature = BUF(100);
     bool       is_good;
 

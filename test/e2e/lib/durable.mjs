@@ -107,8 +107,14 @@ export class Reader {
     this.heard.push({ at, length: this.text.length });
   }
 
+  // A crowd that comes at once may be told to come again.
   async ask(on, content, options = {}) {
-    return this.read(await this.person.ask(this.chat, content, {}, { on, ...options }), options);
+    for (let tries = 1; ; tries++) {
+      const res = await this.person.ask(this.chat, content, {}, { on, ...options });
+      if (res.status !== 503 || tries === 20) return this.read(res, options);
+      await res.text();
+      await sleep(ms(100));
+    }
   }
   async resume(on, options = {}) {
     return this.read(await this.person.fetch(`${this.chat}/stream`, { on, headers: this.last ? { 'last-event-id': this.last } : {} }), options);
