@@ -48,7 +48,8 @@ static struct {
     struct list                   by_age;     /* the oldest first               */
 } guard;
 
-static struct known nobody = { .asker = { .tenant = 1 }, .is_found = true };
+static struct known nobody = { .asker = { .tenant = 1, .tenant_name = STR_INIT("default") },
+                               .is_found = true };
 
 /* ---- settings -------------------------------------------------------------------------- */
 
@@ -373,7 +374,9 @@ static bool look_up_token(struct known *k, struct str shown)
         asker_by_subject(guard.store, &k->call, tenant, jwt.subject,
                          a->new_accounts == ACCESS_APPROVED);
     } else {
-        k->asker = (struct asker){ .tenant = 1, .subject = arena_str(&k->arena, jwt.subject) };
+        k->asker = (struct asker){ .tenant = 1,
+                                   .tenant_name = STR("default"),
+                                   .subject = arena_str(&k->arena, jwt.subject) };
         settle(k, str_eq(tenant, STR("default")) ? 0 : 401, "the token is for another tenant");
     }
     jwt_release(&jwt);
@@ -385,7 +388,7 @@ static bool look_up(struct known *k, struct str shown)
 {
     k->call.verb.done = on_answer;
     if (is_key_of_settings(k)) {
-        k->asker = (struct asker){ .tenant = 1 };
+        k->asker = (struct asker){ .tenant = 1, .tenant_name = STR("default") };
         return settle(k, 0, "");
     }
     if (is_token(shown))

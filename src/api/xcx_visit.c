@@ -33,6 +33,7 @@ struct str xcx_visit_user_id(struct visit *v)
 struct lookup_about xcx_visit_about(struct visit *v, struct str context_id)
 {
     return (struct lookup_about){ .site_id = v->whose.tenant,
+                                  .tenant = guard_asker(v->x)->tenant_name,
                                   .user_id = xcx_visit_user_id(v),
                                   .context_id = context_id };
 }

@@ -13,7 +13,8 @@ const struct pg_statement asker_statements[] = {
                  " array_to_string(a.models, E'\\n'), coalesce(p.subject, ''),"
                  " coalesce(p.nickname, ''), coalesce(p.role, ''), " LIMITED(
                      "w.api_key = a.id",
-                     "a.account") " FROM runnel.api_key a"
+                     "a.account") ", t.name FROM runnel.api_key a"
+                                  " JOIN runnel.tenant t ON t.id = a.tenant"
                                   " LEFT JOIN runnel.account p ON p.tenant = a.tenant AND p.id = a.account"
                                   " WHERE a.hash = $1::bytea" },
     [MAKE_ACCOUNT] = { "asker_make",
@@ -31,7 +32,7 @@ const struct pg_statement asker_statements[] = {
                      "SELECT a.tenant, 0, a.id, false, false, a.status::text, NULL, a.subject,"
                      " a.nickname, a.role, " LIMITED(
                          "false",
-                         "a.id") " FROM runnel.account a JOIN runnel.tenant t ON t.id = a.tenant"
+                         "a.id") ", t.name FROM runnel.account a JOIN runnel.tenant t ON t.id = a.tenant"
                                  " WHERE t.name = $1 AND a.subject = $2" },
     { NULL, NULL },
 };
@@ -72,6 +73,7 @@ static void take_asker(struct verb *v, size_t step, const struct pg_rows *rows)
     a->has_models = !pg_is_null(rows, 0, 6);
     a->models = verb_text(v, rows, 0, 6);
     a->subject = verb_text(v, rows, 0, 7);
+    a->tenant_name = verb_text(v, rows, 0, 11);
     a->nickname = verb_text(v, rows, 0, 8);
     a->role = verb_text(v, rows, 0, 9);
     a->is_limited = pg_get_bool(rows, 0, 10);

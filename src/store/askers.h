@@ -19,7 +19,7 @@ struct asker {
     enum asker_standing standing;
     bool                is_limited;           /* an allowance speaks of him     */
     bool                has_models;           /* only these, a line each        */
-    struct str          models, subject, nickname, role;
+    struct str          models, subject, nickname, role, tenant_name;
 };
 
 struct asker_call {

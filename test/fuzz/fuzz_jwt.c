@@ -168,8 +168,8 @@ static void try_signed(struct str head, struct str claims, struct str name)
                                .issuer = str_of(issuer),
                                .audience = str_of(audience),
                                .leeway = LEEWAY };
-    struct buf token = BUF(TEXT_MAX), signature = BUF(100);
-    bool       is_good;
+    struct buf       token = BUF(TEXT_MAX), signature = BUF(100);
+    bool             is_good;
 
     base64url_encode(head, &token);
     buf_lit(&token, ".");
