@@ -166,12 +166,11 @@ static bool let_in(struct http_exchange *x, struct known *k)
 {
     if (k->is_strange) {
         refuse_stranger(x, k);
-    } else if (k->status == 401) {
-        http_refuse(x, 401, k->why, STR("www-authenticate: Bearer\r\n"));
-    } else if (k->status == 503) {
-        http_refuse(x, 503, k->why, STR("retry-after: 1\r\n"));
     } else if (k->status) {
-        http_refuse(x, k->status, k->why, STR(""));
+        http_refuse(x, k->status, k->why,
+                    k->status == 401   ? STR("www-authenticate: Bearer\r\n")
+                    : k->status == 503 ? STR("retry-after: 1\r\n")
+                                       : STR(""));
     } else {
         k->users++;
         x->who = k;
@@ -287,12 +286,12 @@ static bool settle(struct known *k, int status, const char *why)
     return true;
 }
 
-static bool is_key_of_settings(const struct known *k)
+static bool is_among(const struct known *k, const struct conf_texts *keys)
 {
     unsigned char digest[SHA256_BYTES];
 
-    for (size_t i = 0; i < guard.settings->keys.n; i++) {
-        sha256(guard.settings->keys.items[i], digest);
+    for (size_t i = 0; i < keys->n; i++) {
+        sha256(keys->items[i], digest);
         if (memcmp(digest, k->digest, SHA256_BYTES) == 0)     /* digests tell nothing of keys */
             return true;
     }
@@ -308,8 +307,7 @@ static bool is_token(struct str shown)
 
 static bool settle_strange(struct known *k, const char *why)
 {
-    settle(k, 401, why);
-    k->is_strange = true;
+    k->is_strange = settle(k, 401, why);
     return true;
 }
 
@@ -384,7 +382,7 @@ static bool look_up_token(struct known *k, struct str shown)
 static bool look_up(struct known *k, struct str shown)
 {
     k->call.verb.done = on_answer;
-    if (is_key_of_settings(k)) {
+    if (is_among(k, &guard.settings->keys)) {
         k->asker = (struct asker){ .tenant = 1 };
         return settle(k, 0, "");
     }
@@ -435,6 +433,22 @@ bool guard_check(struct http_exchange *x, const struct http_reader *rq)
     return wait_for(x, k);
 }
 
+bool guard_check_door(struct http_exchange *x, const struct http_reader *rq,
+                      const struct conf_texts *keys)
+{
+    struct known *k = mem_new(sizeof *k);
+
+    sha256(shown_by(rq), k->digest);
+    k->asker = (struct asker){ .tenant = 1 };
+    if (!is_among(k, keys))
+        refuse_known(k, 401, "an API key of this door is needed");
+    k->is_strange = k->status && shown_by(rq).n;
+    if (let_in(x, k))
+        return true;
+    known_free(k);
+    return false;
+}
+
 const struct asker *guard_asker(const struct http_exchange *x)
 {
     const struct known *k = x->who;
@@ -478,11 +492,9 @@ bool guard_may_use(const struct http_exchange *x, struct str model)
 {
     const struct asker *a = guard_asker(x);
     struct str          rest = a->models, line;
+    bool                may = !a->has_models;
 
-    if (!a->has_models)
-        return true;
-    while (str_next(&rest, '\n', &line))
-        if (str_eq(line, model))
-            return true;
-    return false;
+    while (!may && str_next(&rest, '\n', &line))
+        may = str_eq(line, model);
+    return may;
 }

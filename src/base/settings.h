@@ -76,6 +76,17 @@ struct xcx_settings {
 
 enum content_check_failing { CONTENT_CHECK_FAILS_OPEN, CONTENT_CHECK_FAILS_CLOSED };
 
+struct dbgpt_settings {
+    struct conf_texts api_keys;               /* none: the guard's own decide   */
+    int               language;               /* enum dbgpt_language            */
+    int               stream_default;
+    int               incremental_form;       /* enum dbgpt_form                */
+    int               extra_members;
+    int               on_leave;               /* enum leaving                   */
+};
+enum dbgpt_language { DBGPT_EN, DBGPT_ZH };
+enum dbgpt_form { DBGPT_TEXT, DBGPT_JSON };
+
 struct provider_settings {
     int               line;
     struct str        name;
@@ -147,6 +158,7 @@ struct settings {
     struct access_settings   access;
     struct openai_settings   openai;
     struct xcx_settings      xcx;
+    struct dbgpt_settings    dbgpt;
     uint64_t                 drain_seconds; /* ns                             */
     struct conf_records      providers;     /* struct provider_settings       */
     struct conf_records      models;        /* struct model_settings          */
