@@ -41,6 +41,8 @@ void openai_serve_embeddings(struct http_exchange *x, const struct http_reader *
 void openai_serve_models(struct http_exchange *x, const struct http_reader *rq);
 void openai_serve_model(struct http_exchange *x, const struct http_reader *rq);
 void dbgpt_serve_chat(struct http_exchange *x, const struct http_reader *rq);
+void dbgpt_serve_chat_v1(struct http_exchange *x, const struct http_reader *rq);
+void models_serve(struct http_exchange *x, const struct http_reader *rq);
 void dbgpt_serve_new(struct http_exchange *x, const struct http_reader *rq);
 void dbgpt_serve_list(struct http_exchange *x, const struct http_reader *rq);
 void dbgpt_serve_query(struct http_exchange *x, const struct http_reader *rq);

@@ -2,6 +2,7 @@
 
 #include "api/api.h"
 #include "base/json.h"
+#include "wire/sse.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -127,6 +128,15 @@ void dbgpt_fail(struct http_exchange *x, const char *err_code, struct str text, 
 
     dbgpt_write_failed(&body, err_code, text, code);
     answer(x, 400, &body);
+    buf_release(&body);
+}
+
+void dbgpt_say(struct http_exchange *x, struct str text)
+{
+    struct buf body = BUF(BODY_MAX);
+
+    sse_add_data(&body, text);
+    http_answer(x, &(struct http_answer){ 200, STR("text/event-stream"), STR(""), buf_str(&body) });
     buf_release(&body);
 }
 

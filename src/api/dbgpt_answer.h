@@ -20,6 +20,9 @@ void dbgpt_write_refusal(struct buf *out, int status, const char *why);
 void dbgpt_raise(struct http_exchange *x, int status, const char *message, const char *code);
 void dbgpt_fail(struct http_exchange *x, const char *err_code, struct str text, const char *code);
 
+/* To a page, which reads nothing but a stream: one event with that text. */
+void dbgpt_say(struct http_exchange *x, struct str text);
+
 /* {"success":true,...,"data":...} */
 void dbgpt_answer(struct http_exchange *x, struct str data);
 

@@ -2,10 +2,11 @@
  *
  *     body ---> its mode ---> its model ---> its conversation ---> its turn (turn/turn.h)
  */
+#include "api/dbgpt_chat.h"
+
 #include "api/api.h"
 #include "api/dbgpt_answer.h"
 #include "api/dbgpt_dialect.h"
-#include "api/dbgpt_question.h"
 #include "api/dbgpt_visit.h"
 #include "api/guard.h"
 #include "api/once.h"
@@ -36,10 +37,11 @@ static struct sink *make_sink(const struct asking *a)
     struct dbgpt_state    *state = dbgpt_state_new(a->question->model, a->wish.conv_uid);
 
     state->is_incremental = a->wish.incremental;
-    state->has_objects = s->dbgpt.incremental_form == DBGPT_JSON;
+    state->has_objects = s->dbgpt.incremental_form == DBGPT_JSON && !a->wish.is_page;
     state->has_extra_members = s->dbgpt.extra_members != 0;
     if (a->wish.stream)
-        return sse_sink_new(a->x, &dbgpt_dialect, state, &s->stream);
+        return sse_sink_new(a->x, a->wish.is_page ? &dbgpt_page_dialect : &dbgpt_dialect, state,
+                            &s->stream);
     return whole_sink_new(a->x, &dbgpt_whole_dialect, state);
 }
 
@@ -161,7 +163,10 @@ static bool find_model(struct asking *a)
         return true;
     name = utf8_clip(name, 200);
     buf_addf(&why, "the model '%.*s' does not exist", STR_ARG(name));
-    dbgpt_fail(a->x, "E0003", buf_str(&why), "model_not_found");
+    if (a->wish.is_page)
+        dbgpt_say(a->x, buf_str(&why));
+    else
+        dbgpt_fail(a->x, "E0003", buf_str(&why), "model_not_found");
     buf_release(&why);
     return false;
 }
@@ -172,7 +177,10 @@ static bool has_good_mode(const struct asking *a)
     char                 why[100];
 
     if (dbgpt_find_problem(&a->wish, &problem)) {
-        dbgpt_raise(a->x, 400, problem.message, problem.code);
+        if (a->wish.is_page)
+            dbgpt_say(a->x, str_of(problem.message));
+        else
+            dbgpt_raise(a->x, 400, problem.message, problem.code);
         return false;
     }
     if (dbgpt_is_normal(a->wish.chat_mode))
@@ -197,6 +205,8 @@ static bool has_good_key(struct asking *a, const struct http_reader *rq)
 
 static void ask(struct asking *a, const struct http_reader *rq)
 {
+    if (a->wish.is_page && !a->question->model.n && offer_count())
+        a->question->model = arena_str(&a->question->arena, offer_name(offer_at(0)));
     if (!has_good_mode(a) || !has_good_key(a, rq) || !find_model(a)) {
         question_free(a->question);
         return;
@@ -206,6 +216,15 @@ static void ask(struct asking *a, const struct http_reader *rq)
         open_chat(a);
     else
         start_turn(a, NULL);
+}
+
+void dbgpt_ask(struct http_exchange *x, const struct http_reader *rq, struct question *q,
+               const struct dbgpt_wish *wish)
+{
+    struct asking *a = arena_new(&q->arena, sizeof *a);
+
+    *a = (struct asking){ .x = x, .question = q, .wish = *wish };
+    ask(a, rq);
 }
 
 static struct question *read_question(const struct http_reader *rq, struct dbgpt_wish *wish,
@@ -231,14 +250,10 @@ void dbgpt_serve_chat(struct http_exchange *x, const struct http_reader *rq)
                                .incremental = true };
     struct buf        mistakes = BUF(MISTAKES_MAX);
     struct question  *q = read_question(rq, &wish, &mistakes);
-    struct asking    *a;
 
-    if (q) {
-        a = arena_new(&q->arena, sizeof *a);
-        *a = (struct asking){ .x = x, .question = q, .wish = wish };
-        ask(a, rq);
-    } else {
+    if (q)
+        dbgpt_ask(x, rq, q, &wish);
+    else
         dbgpt_fail(x, "E0001", buf_str(&mistakes), "invalid_request_error");
-    }
     buf_release(&mistakes);
 }

@@ -290,6 +290,19 @@ const struct dialect dbgpt_dialect = {
     .release = release,
 };
 
+const struct dialect dbgpt_page_dialect = {
+    .stream_type = STR_INIT("text/event-stream"),
+    .has_errors_in_band = true,
+    .takes_no_comments = true,
+    .begin = dbgpt_begin,
+    .write_event = write_event,
+    .write_whole = write_whole,
+    .write_fault = write_fault,
+    .speaks = speaks,
+    .fault_status = fault_status,
+    .release = release,
+};
+
 const struct dialect dbgpt_whole_dialect = {
     .stream_type = STR_INIT("text/event-stream"),
     .has_errors_in_band = true,

@@ -26,6 +26,7 @@ struct dbgpt_state {
 struct dbgpt_state *dbgpt_state_new(struct str model, struct str conv_uid);
 
 extern const struct dialect dbgpt_dialect;            /* a stream               */
+extern const struct dialect dbgpt_page_dialect;       /* one whose failures are events */
 extern const struct dialect dbgpt_whole_dialect;      /* none: failures are answers */
 
 /* What people are shown of an answer, however it ended. */

@@ -265,6 +265,50 @@ struct question *dbgpt_read_question(const struct json *body, struct str system,
     return q;
 }
 
+static void read_page(const struct lax *l, struct question *q, struct str system,
+                      struct dbgpt_wish *w)
+{
+    struct buf options = BUF(OPTIONS_MAX);
+    struct str said = { NULL, 0 };
+
+    lax_str(l, "conv_uid", &q->arena, &w->conv_uid);
+    lax_str(l, "user_input", &q->arena, &said);
+    lax_str(l, "user_name", &q->arena, &w->user_name);
+    lax_str(l, "chat_mode", &q->arena, &w->chat_mode);
+    if (json_get(l->body, "temperature"))
+        lax_number(l, "temperature", &options);
+    else
+        buf_lit(&options, ",\"temperature\":0.5");
+    buf_addf(&options, ",\"max_tokens\":%d", MAX_TOKENS);
+    lax_str(l, "select_param", &q->arena, &w->chat_param);
+    lax_str(l, "model_name", &q->arena, &q->model);
+    lax_bool(l, "incremental", &w->incremental);
+    lax_str(l, "sys_code", &q->arena, &w->sys_code);
+    w->has_param = json_get(l->body, "select_param") != NULL;
+    q->options = arena_str(&q->arena, buf_str(&options));
+    q->max_tokens = MAX_TOKENS;
+    q->messages = arena_new(&q->arena, 2 * sizeof *q->messages);
+    add_message(q, ROLE_SYSTEM, system);
+    add_message(q, ROLE_USER, said);
+    buf_release(&options);
+}
+
+struct question *dbgpt_read_page(const struct json *body, struct str system,
+                                 struct dbgpt_wish *wish, struct buf *mistakes)
+{
+    struct question *q = question_new();
+    struct lax       l = { body, mistakes };
+
+    read_page(&l, q, arena_str(&q->arena, system), wish);
+    wish->stream = wish->is_page = true;
+    if (!mistakes->n) {
+        settle_messages(q, wish);
+        return q;
+    }
+    question_free(q);
+    return NULL;
+}
+
 /* ---- modes ------------------------------------------------------------------------------------- */
 
 bool dbgpt_is_normal(struct str mode)

@@ -13,6 +13,7 @@ struct dbgpt_wish {
     bool       stream, incremental;
     bool       brings_history;                /* it is more than one message    */
     bool       has_param;
+    bool       is_page;                       /* it takes failures as text      */
     struct str conv_uid, chat_mode, chat_param, user_name, sys_code;
     struct str content;                       /* what the user said last        */
 };
@@ -20,6 +21,10 @@ struct dbgpt_wish {
 /* The wish holds the defaults before. NULL: `mistakes` says why. */
 struct question *dbgpt_read_question(const struct json *body, struct str system,
                                      struct dbgpt_wish *wish, struct buf *mistakes);
+
+/* The body of a page: one text, and no messages. */
+struct question *dbgpt_read_page(const struct json *body, struct str system,
+                                 struct dbgpt_wish *wish, struct buf *mistakes);
 
 /* What is wrong with the mode; false: nothing is. */
 struct dbgpt_problem {

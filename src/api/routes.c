@@ -25,6 +25,11 @@ static const struct route routes[] = {
       false },
     { HTTP_METHOD_POST, "/v2/chat/completions", dbgpt_serve_chat, ROUTE_TAKES_JSON, ROUTE_DBGPT,
       false },
+    { HTTP_METHOD_POST, "/api/v1/chat/completions", dbgpt_serve_chat_v1, ROUTE_TAKES_JSON,
+      ROUTE_DBGPT, false },
+    { HTTP_METHOD_POST, "/api/v1/embeddings", openai_serve_embeddings, ROUTE_TAKES_JSON,
+      ROUTE_DBGPT, false },
+    { HTTP_METHOD_GET, "/api/v1/models", models_serve, ROUTE_PLAIN, ROUTE_GUARDED, false },
     { HTTP_METHOD_POST, "/api/v1/chat/dialogue/new", dbgpt_serve_new, ROUTE_PLAIN, ROUTE_DBGPT,
       false },
     { HTTP_METHOD_GET, "/api/v1/chat/dialogue/list", dbgpt_serve_list, ROUTE_PLAIN, ROUTE_DBGPT,
@@ -268,7 +273,8 @@ static const char *code_of(int status)
 static bool is_of_dbgpt(struct str path)
 {
     return str_starts(path, STR("/api/v2/")) || str_starts(path, STR("/v2/")) ||
-           str_starts(path, STR("/api/v1/chat/dialogue/"));
+           str_starts(path, STR("/api/v1/chat/dialogue/")) ||
+           str_eq(path, STR("/api/v1/chat/completions")) || str_eq(path, STR("/api/v1/embeddings"));
 }
 
 static void write_refusal(const struct http_exchange *x, struct str path, int status,

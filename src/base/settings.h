@@ -120,10 +120,17 @@ struct target_settings {
     uint64_t   max_streams;                   /* 0: no limit                    */
 };
 
+enum model_class {
+    MODEL_LOCAL_SMALL,
+    MODEL_LOCAL_LARGE,
+    MODEL_CLOUD_SMALL,
+    MODEL_CLOUD_LARGE,
+};
+
 struct model_settings {
     int        line;
     struct str name;
-    int class;
+    int class; /* enum model_class               */
     struct str          prompt_price, completion_price;
     struct conf_records targets;              /* struct target_settings         */
 };
