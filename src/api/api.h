@@ -12,7 +12,7 @@ struct route {
     const char      *path;
     void (*serve)(struct http_exchange *x, const struct http_reader *rq);
     enum { ROUTE_PLAIN, ROUTE_TAKES_JSON } body;
-    enum { ROUTE_OPEN, ROUTE_GUARDED } guard;
+    enum { ROUTE_OPEN, ROUTE_GUARDED, ROUTE_DBGPT } guard;   /* DBGPT: its own keys, if it has any */
     bool quiet; /* asked all the time: logged at debug */
 };
 
@@ -40,6 +40,16 @@ void openai_serve_chat(struct http_exchange *x, const struct http_reader *rq);
 void openai_serve_embeddings(struct http_exchange *x, const struct http_reader *rq);
 void openai_serve_models(struct http_exchange *x, const struct http_reader *rq);
 void openai_serve_model(struct http_exchange *x, const struct http_reader *rq);
+void dbgpt_serve_chat(struct http_exchange *x, const struct http_reader *rq);
+void dbgpt_serve_chat_v1(struct http_exchange *x, const struct http_reader *rq);
+void models_serve(struct http_exchange *x, const struct http_reader *rq);
+void dbgpt_serve_new(struct http_exchange *x, const struct http_reader *rq);
+void dbgpt_serve_list(struct http_exchange *x, const struct http_reader *rq);
+void dbgpt_serve_query(struct http_exchange *x, const struct http_reader *rq);
+void dbgpt_serve_query_page(struct http_exchange *x, const struct http_reader *rq);
+void dbgpt_serve_delete(struct http_exchange *x, const struct http_reader *rq);
+void dbgpt_serve_history(struct http_exchange *x, const struct http_reader *rq);
+void dbgpt_serve_health(struct http_exchange *x, const struct http_reader *rq);
 void xcx_serve_history(struct http_exchange *x, const struct http_reader *rq);
 void xcx_serve_messages(struct http_exchange *x, const struct http_reader *rq);
 void xcx_serve_messages_of_context(struct http_exchange *x, const struct http_reader *rq);

@@ -1,6 +1,7 @@
 #include "api/fault_answer.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
 
 /* The SDKs repeat what failed with 5xx by themselves; x-should-retry tells them whether
  * that makes sense, Retry-After when. */
@@ -16,14 +17,23 @@ static void write_advice(const struct event *error, struct buf *out)
         buf_addf(out, "retry-after: %llu\r\n", (unsigned long long)seconds);
 }
 
+void dialect_release(const struct dialect *d, void *state)
+{
+    if (d->release)
+        d->release(state);
+    else
+        mem_free(state);
+}
+
 void fault_answer(struct http_exchange *x, const struct dialect *d, const struct event *error)
 {
     struct buf body = BUF(8192), fields = BUF(256);
+    int        status = d->fault_status ? d->fault_status(error->fault) : fault_http(error->fault);
 
     d->write_fault(error->fault, &body);
     write_advice(error, &fields);
-    http_answer(x, &(struct http_answer){ fault_http(error->fault), STR("application/json"),
-                                          buf_str(&fields), buf_str(&body) });
+    http_answer(x, &(struct http_answer){ status, STR("application/json"), buf_str(&fields),
+                                          buf_str(&body) });
     buf_release(&fields);
     buf_release(&body);
 }

@@ -1,37 +1,18 @@
 #include "api/guard.h"
 
+#include "api/guard_known.h"
 #include "api/strangers.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/mem.h"
-#include "wire/sha256.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    BUCKETS = 1024,
-    KNOWN_MAX = 10000,
     STALE_S = 60,                             /* believed while nobody can be asked */
     LEEWAY_S = 60,
     TOKEN_ID_LETTERS = 16,
-    WORDS_MAX = 160,
-};
-
-/* Somebody who has shown himself. */
-struct known {
-    struct link       in_bucket, by_age;
-    unsigned char     digest[SHA256_BYTES];
-    struct asker_call call;
-    struct asker      asker; /* the last one that was found    */
-    struct arena      arena; /* its texts                      */
-    bool              is_found;
-    bool              is_strange;             /* nobody here has made it        */
-    int               status; /* of a refusal; 0: welcome       */
-    char              why[WORDS_MAX];
-    uint64_t          until;
-    struct list       visitors; /* who wait for the answer        */
-    size_t            users;
 };
 
 struct visitor {
@@ -44,8 +25,6 @@ static struct {
     const struct access_settings *settings;
     struct store                 *store;
     struct jwt_key               *key;
-    struct list                   buckets[BUCKETS];
-    struct list                   by_age;     /* the oldest first               */
 } guard;
 
 static struct known nobody = { .asker = { .tenant = 1, .tenant_name = STR_INIT("default") },
@@ -68,80 +47,23 @@ bool guard_configure(const struct access_settings *a, struct store *store, const
     guard.settings = a;
     guard.store = store;
     guard.key = key;
-    if (!guard.by_age.head.next) {
-        list_init(&guard.by_age);
-        for (size_t i = 0; i < BUCKETS; i++)
-            list_init(&guard.buckets[i]);
-    }
     return true;
-}
-
-/* ---- those who are known --------------------------------------------------------------- */
-
-static struct list *bucket_of(const unsigned char *digest)
-{
-    return &guard.buckets[(digest[0] | digest[1] << 8) % BUCKETS];
-}
-
-static void known_free(struct known *k)
-{
-    verb_drop(&k->call.verb);
-    arena_release(&k->arena);
-    mem_free(k);
-}
-
-/* Out of sight; whoever uses it keeps it. */
-static void known_hide(struct known *k)
-{
-    list_take(bucket_of(k->digest), &k->in_bucket);
-    list_take(&guard.by_age, &k->by_age);
-    if (k->users == 0)
-        known_free(k);
 }
 
 void guard_release(void)
 {
-    while (guard.by_age.n)
-        known_hide(LIST_OWNER(list_first(&guard.by_age), struct known, by_age));
+    known_forget_all();
     jwt_key_free(guard.key);
     guard.key = NULL;
 }
 
-static struct known *find_known(const unsigned char *digest)
-{
-    LIST_EACH(bucket_of(digest), l) {
-        struct known *k = LIST_OWNER(l, struct known, in_bucket);
-
-        if (memcmp(k->digest, digest, SHA256_BYTES) == 0)
-            return k;
-    }
-    return NULL;
-}
-
-static struct known *new_known(const unsigned char *digest)
-{
-    struct known *k = mem_new(sizeof *k);
-
-    memcpy(k->digest, digest, SHA256_BYTES);
-    list_init(&k->visitors);
-    list_push(bucket_of(digest), &k->in_bucket);
-    list_push(&guard.by_age, &k->by_age);
-    if (guard.by_age.n > KNOWN_MAX)
-        known_hide(LIST_OWNER(list_first(&guard.by_age), struct known, by_age));
-    return k;
-}
-
-static void refuse_known(struct known *k, int status, const char *why)
-{
-    k->is_strange = false;
-    k->status = status;
-    snprintf(k->why, sizeof k->why, "%s", why);
-}
-
+/* Nobody has made him. */
 static void unuse(struct known *k)
 {
-    if (--k->users == 0 && k != &nobody && !link_is_in(&k->by_age))
-        known_free(k);
+    if (k != &nobody)
+        known_unuse(k);
+    else
+        nobody.users--;
 }
 
 /* ---- visitors -------------------------------------------------------------------------- */
@@ -167,12 +89,11 @@ static bool let_in(struct http_exchange *x, struct known *k)
 {
     if (k->is_strange) {
         refuse_stranger(x, k);
-    } else if (k->status == 401) {
-        http_refuse(x, 401, k->why, STR("www-authenticate: Bearer\r\n"));
-    } else if (k->status == 503) {
-        http_refuse(x, 503, k->why, STR("retry-after: 1\r\n"));
     } else if (k->status) {
-        http_refuse(x, k->status, k->why, STR(""));
+        http_refuse(x, k->status, k->why,
+                    k->status == 401   ? STR("www-authenticate: Bearer\r\n")
+                    : k->status == 503 ? STR("retry-after: 1\r\n")
+                                       : STR(""));
     } else {
         k->users++;
         x->who = k;
@@ -241,7 +162,7 @@ static void keep_asker(struct known *k)
     k->arena = k->call.verb.arena;            /* its texts are there            */
     k->call.verb.arena = (struct arena){ NULL };
     k->is_found = true;
-    refuse_known(k, standings[k->asker.standing].status, standings[k->asker.standing].why);
+    known_refuse(k, standings[k->asker.standing].status, standings[k->asker.standing].why);
 }
 
 static bool may_be_stale(const struct known *k)
@@ -265,11 +186,11 @@ static void on_answer(struct verb *v)
         k->until = until;
     } else if (v->end == STORE_NOT_FOUND || v->end == STORE_REFUSED) {
         k->is_found = false;
-        refuse_known(k, 401, "this API key or token is not known here");
+        known_refuse(k, 401, "this API key or token is not known here");
         k->is_strange = true;
         k->until = until;
     } else if (!may_be_stale(k)) {
-        refuse_known(k, 503, "it cannot be looked up at the moment who asks");
+        known_refuse(k, 503, "it cannot be looked up at the moment who asks");
     }
     tell_visitors(k);
 }
@@ -282,18 +203,18 @@ static struct str digest_of(const struct known *k)
 /* Settled without the database. */
 static bool settle(struct known *k, int status, const char *why)
 {
-    refuse_known(k, status, why);
+    known_refuse(k, status, why);
     k->is_found = status == 0;
     k->until = clock_now() + guard.settings->cache;
     return true;
 }
 
-static bool is_key_of_settings(const struct known *k)
+static bool is_among(const struct known *k, const struct conf_texts *keys)
 {
     unsigned char digest[SHA256_BYTES];
 
-    for (size_t i = 0; i < guard.settings->keys.n; i++) {
-        sha256(guard.settings->keys.items[i], digest);
+    for (size_t i = 0; i < keys->n; i++) {
+        sha256(keys->items[i], digest);
         if (memcmp(digest, k->digest, SHA256_BYTES) == 0)     /* digests tell nothing of keys */
             return true;
     }
@@ -309,8 +230,7 @@ static bool is_token(struct str shown)
 
 static bool settle_strange(struct known *k, const char *why)
 {
-    settle(k, 401, why);
-    k->is_strange = true;
+    k->is_strange = settle(k, 401, why);
     return true;
 }
 
@@ -364,7 +284,7 @@ static bool look_up_token(struct known *k, struct str shown)
     struct jwt                    jwt;
     enum jwt_verdict              v = guard_read_token(shown, STR(""), &jwt);
     struct str                    tenant = jwt.tenant.n ? jwt.tenant : STR("default");
-    char                          why[WORDS_MAX];
+    char                          why[KNOWN_WORDS_MAX];
 
     if (v != JWT_GOOD) {
         snprintf(why, sizeof why, "the token %s", jwt_verdict_text(v));
@@ -387,7 +307,7 @@ static bool look_up_token(struct known *k, struct str shown)
 static bool look_up(struct known *k, struct str shown)
 {
     k->call.verb.done = on_answer;
-    if (is_key_of_settings(k)) {
+    if (is_among(k, &guard.settings->keys)) {
         k->asker = (struct asker){ .tenant = 1, .tenant_name = STR("default") };
         return settle(k, 0, "");
     }
@@ -428,14 +348,30 @@ bool guard_check(struct http_exchange *x, const struct http_reader *rq)
     if (!shown.n)
         return refuse(x, "an API key is needed: send Authorization: Bearer and the key");
     sha256(shown, digest);
-    k = find_known(digest);
+    k = known_find(digest);
     if (k && k->call.verb.work)
         return wait_for(x, k);
     if (!k)
-        k = new_known(digest);
+        k = known_new(digest);
     if (clock_now() < k->until || is_believed(k) || look_up(k, shown))
         return let_in(x, k);
     return wait_for(x, k);
+}
+
+bool guard_check_door(struct http_exchange *x, const struct http_reader *rq,
+                      const struct conf_texts *keys)
+{
+    struct known *k = mem_new(sizeof *k);
+
+    sha256(shown_by(rq), k->digest);
+    k->asker = (struct asker){ .tenant = 1 };
+    if (!is_among(k, keys))
+        known_refuse(k, 401, "an API key of this door is needed");
+    k->is_strange = k->status && shown_by(rq).n;
+    if (let_in(x, k))
+        return true;
+    known_free(k);
+    return false;
 }
 
 const struct asker *guard_asker(const struct http_exchange *x)
@@ -481,11 +417,9 @@ bool guard_may_use(const struct http_exchange *x, struct str model)
 {
     const struct asker *a = guard_asker(x);
     struct str          rest = a->models, line;
+    bool                may = !a->has_models;
 
-    if (!a->has_models)
-        return true;
-    while (str_next(&rest, '\n', &line))
-        if (str_eq(line, model))
-            return true;
-    return false;
+    while (!may && str_next(&rest, '\n', &line))
+        may = str_eq(line, model);
+    return may;
 }

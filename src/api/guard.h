@@ -21,6 +21,10 @@ void guard_release(void);                     /* at the very end                
 /* In on_head(): holds the request until it is known who asks. False: it was refused. */
 bool guard_check(struct http_exchange *x, const struct http_reader *rq);
 
+/* At a door with keys of its own; to other doors they mean nothing. */
+bool guard_check_door(struct http_exchange *x, const struct http_reader *rq,
+                      const struct conf_texts *keys);
+
 /* Of a request that was let in, until guard_forget(), which belongs into on_end(). */
 const struct asker *guard_asker(const struct http_exchange *x);
 void                guard_forget(const struct http_exchange *x);

@@ -1,10 +1,11 @@
 /* openai_v1.c - /v1/chat/completions, /v1/embeddings and /v1/models, as OpenAI's SDKs know
  * them. */
+#include "api/openai_v1.h"
+
 #include "api/api.h"
 #include "api/guard.h"
 #include "api/once.h"
 #include "api/openai_dialect.h"
-#include "api/openai_question.h"
 #include "api/openai_refusal.h"
 #include "api/sse_sink.h"
 #include "api/whole_sink.h"
@@ -73,7 +74,7 @@ static struct json_doc *read_json(const struct http_reader *rq, struct openai_pr
 }
 
 /* Of a chat that the client keeps itself we only know whether it was asked before. */
-static void ask(struct http_exchange *x, const struct http_reader *rq, struct question *q,
+void openai_ask(struct http_exchange *x, const struct http_reader *rq, struct question *q,
                 const struct openai_wish *wish)
 {
     struct turn_keeping keeping = { .whose = { .tenant = guard_asker(x)->tenant,
@@ -101,7 +102,7 @@ void openai_serve_chat(struct http_exchange *x, const struct http_reader *rq)
     if (!q)
         openai_refuse(x, 400, problem.message, problem.param, NULL);
     else
-        ask(x, rq, q, &wish);
+        openai_ask(x, rq, q, &wish);
 }
 
 /* ---- embeddings -------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "api/api.h"
 
 #include "api/cors.h"
+#include "api/dbgpt_answer.h"
 #include "api/guard.h"
 #include "api/openai_dialect.h"
 #include "api/xcx_answer.h"
@@ -20,6 +21,33 @@ static const struct route routes[] = {
       false },
     { HTTP_METHOD_GET, "/v1/models", openai_serve_models, ROUTE_PLAIN, ROUTE_GUARDED, false },
     { HTTP_METHOD_GET, "/v1/models/{id}", openai_serve_model, ROUTE_PLAIN, ROUTE_GUARDED, false },
+    { HTTP_METHOD_POST, "/api/v2/chat/completions", dbgpt_serve_chat, ROUTE_TAKES_JSON, ROUTE_DBGPT,
+      false },
+    { HTTP_METHOD_POST, "/v2/chat/completions", dbgpt_serve_chat, ROUTE_TAKES_JSON, ROUTE_DBGPT,
+      false },
+    { HTTP_METHOD_POST, "/api/v1/chat/completions", dbgpt_serve_chat_v1, ROUTE_TAKES_JSON,
+      ROUTE_DBGPT, false },
+    { HTTP_METHOD_POST, "/api/v1/embeddings", openai_serve_embeddings, ROUTE_TAKES_JSON,
+      ROUTE_DBGPT, false },
+    { HTTP_METHOD_GET, "/api/v1/models", models_serve, ROUTE_PLAIN, ROUTE_GUARDED, false },
+    { HTTP_METHOD_POST, "/api/v1/chat/dialogue/new", dbgpt_serve_new, ROUTE_PLAIN, ROUTE_DBGPT,
+      false },
+    { HTTP_METHOD_GET, "/api/v1/chat/dialogue/list", dbgpt_serve_list, ROUTE_PLAIN, ROUTE_DBGPT,
+      false },
+    { HTTP_METHOD_POST, "/api/v1/chat/dialogue/query", dbgpt_serve_query, ROUTE_TAKES_JSON,
+      ROUTE_DBGPT, false },
+    { HTTP_METHOD_POST, "/api/v1/chat/dialogue/query_page", dbgpt_serve_query_page,
+      ROUTE_TAKES_JSON, ROUTE_DBGPT, false },
+    { HTTP_METHOD_POST, "/api/v1/chat/dialogue/delete", dbgpt_serve_delete, ROUTE_PLAIN,
+      ROUTE_DBGPT, false },
+    { HTTP_METHOD_POST, "/api/v1/chat/dialogue/clear", dbgpt_serve_delete, ROUTE_PLAIN, ROUTE_DBGPT,
+      false },
+    { HTTP_METHOD_GET, "/api/v1/chat/dialogue/messages/history", dbgpt_serve_history, ROUTE_PLAIN,
+      ROUTE_DBGPT, false },
+    { HTTP_METHOD_GET, "/api/v1/chat/dialogue/health", dbgpt_serve_health, ROUTE_PLAIN, ROUTE_OPEN,
+      true },
+    { HTTP_METHOD_GET, "/api/v1/chat/dialogue/test_auth", dbgpt_serve_health, ROUTE_PLAIN,
+      ROUTE_DBGPT, false },
     { HTTP_METHOD_GET, "/api/xcx/chat/history", xcx_serve_history, ROUTE_PLAIN, ROUTE_GUARDED,
       false },
     { HTTP_METHOD_GET, "/api/xcx/chat/messages", xcx_serve_messages_of_context, ROUTE_PLAIN,
@@ -178,6 +206,17 @@ static bool refuse_route(struct http_exchange *x, struct str path)
     return false;
 }
 
+/* Who shows a key of the settings for that door need not be known to the guard. */
+static bool is_let_in(struct http_exchange *x, const struct http_reader *rq,
+                      const struct route *route)
+{
+    const struct conf_texts *keys = &settings->dbgpt.api_keys;
+
+    if (route->guard == ROUTE_DBGPT && keys->n)
+        return guard_check_door(x, rq, keys);
+    return route->guard == ROUTE_OPEN || guard_check(x, rq);
+}
+
 static bool on_head(struct http_exchange *x, const struct http_reader *rq)
 {
     const struct route *route = find_route(rq->target.path, rq->method);
@@ -188,7 +227,7 @@ static bool on_head(struct http_exchange *x, const struct http_reader *rq)
         return true;
     if (!route)
         return refuse_route(x, rq->target.path);
-    if (route->guard == ROUTE_GUARDED && !guard_check(x, rq))
+    if (!is_let_in(x, rq, route))
         return false;
     return route->body == ROUTE_PLAIN || check_json(x, rq);
 }
@@ -231,11 +270,21 @@ static const char *code_of(int status)
     return status == 401 ? "invalid_api_key" : status == 429 ? "rate_limited" : NULL;
 }
 
+static bool is_of_dbgpt(struct str path)
+{
+    return str_starts(path, STR("/api/v2/")) || str_starts(path, STR("/v2/")) ||
+           str_starts(path, STR("/api/v1/chat/dialogue/")) ||
+           str_eq(path, STR("/api/v1/chat/completions")) || str_eq(path, STR("/api/v1/embeddings"));
+}
+
 static void write_refusal(const struct http_exchange *x, struct str path, int status,
                           const char *why, struct buf *body)
 {
-    if (str_starts(path_or_route(x, path), STR("/api/xcx/")))
+    path = path_or_route(x, path);
+    if (str_starts(path, STR("/api/xcx/")))
         xcx_write_refusal(body, status, why);
+    else if (is_of_dbgpt(path))
+        dbgpt_write_refusal(body, status, why);
     else
         openai_write_error(body, status, why, NULL, code_of(status));
 }

@@ -36,6 +36,8 @@ static void on_silence(struct deadline *d)
 {
     struct sse_sink *s = LIST_OWNER(d, struct sse_sink, silence);
 
+    if (s->dialect->takes_no_comments)
+        return;
     if (!s->committed)
         commit(s);
     sse_add_comment(http_body(s->x), STR("ping"));
@@ -64,6 +66,8 @@ static void sse_event(struct sink *k, const struct event *ev)
         s->x = NULL;
         return;
     }
+    if (s->dialect->speaks && !s->dialect->speaks(s->state, ev))
+        return;
     if (!s->committed)
         commit(s);
     s->dialect->write_event(s->state, ev, http_body(s->x));
@@ -85,7 +89,7 @@ static void sse_close(struct sink *k)
     if (s->x)
         http_finish(s->x);
     deadline_disarm(&s->silence);
-    mem_free(s->state);
+    dialect_release(s->dialect, s->state);
     mem_free(s);
 }
 

@@ -74,7 +74,7 @@ static void whole_close(struct sink *k)
     struct whole_sink *s = (struct whole_sink *)k;
 
     gathering_release(&s->all);
-    mem_free(s->state);
+    dialect_release(s->dialect, s->state);
     mem_free(s);
 }
 

@@ -76,6 +76,17 @@ struct xcx_settings {
 
 enum content_check_failing { CONTENT_CHECK_FAILS_OPEN, CONTENT_CHECK_FAILS_CLOSED };
 
+struct dbgpt_settings {
+    struct conf_texts api_keys;               /* none: the guard's own decide   */
+    int               language;               /* enum dbgpt_language            */
+    int               stream_default;
+    int               incremental_form;       /* enum dbgpt_form                */
+    int               extra_members;
+    int               on_leave;               /* enum leaving                   */
+};
+enum dbgpt_language { DBGPT_EN, DBGPT_ZH };
+enum dbgpt_form { DBGPT_TEXT, DBGPT_JSON };
+
 struct provider_settings {
     int               line;
     struct str        name;
@@ -109,10 +120,17 @@ struct target_settings {
     uint64_t   max_streams;                   /* 0: no limit                    */
 };
 
+enum model_class {
+    MODEL_LOCAL_SMALL,
+    MODEL_LOCAL_LARGE,
+    MODEL_CLOUD_SMALL,
+    MODEL_CLOUD_LARGE,
+};
+
 struct model_settings {
     int        line;
     struct str name;
-    int class;
+    int class; /* enum model_class               */
     struct str          prompt_price, completion_price;
     struct conf_records targets;              /* struct target_settings         */
 };
@@ -147,6 +165,7 @@ struct settings {
     struct access_settings   access;
     struct openai_settings   openai;
     struct xcx_settings      xcx;
+    struct dbgpt_settings    dbgpt;
     uint64_t                 drain_seconds; /* ns                             */
     struct conf_records      providers;     /* struct provider_settings       */
     struct conf_records      models;        /* struct model_settings          */

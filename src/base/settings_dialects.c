@@ -191,10 +191,32 @@ static const struct conf_field xcx_rows[] = {
 };
 static const struct conf_record xcx_record = { .fields = xcx_rows };
 
-static const struct conf_field dialect_rows[] = { SECTION("openai", settings, openai,
-                                                          openai_record),
-                                                  SECTION("xcx", settings, xcx, xcx_record), END };
-const struct conf_record       settings_dialects_record = { .fields = dialect_rows };
+static const char *const languages[] = { "en", "zh", NULL };
+static const char *const forms[] = { "text", "json", NULL };
+
+static const struct conf_field dbgpt_rows[] = {
+    SECRETS("api_keys", dbgpt_settings, api_keys, is_credential, "up to 200 of visible ASCII",
+            "The keys that open this door, and no others do; empty: whatever opens /v1."),
+    CHOICE("language", dbgpt_settings, language, "en", languages,
+           "The language of the words that a model is told before a conversation."),
+    CHOICE("stream_default", dbgpt_settings, stream_default, "true", no_yes,
+           "Whether an answer is a stream when the client does not say."),
+    CHOICE("incremental_form", dbgpt_settings, incremental_form, "text", forms,
+           "What the events of a stream are that is not incremental: the text so far, or an object "
+           "with it."),
+    CHOICE("extra_members", dbgpt_settings, extra_members, "false", no_yes,
+           "Whether events say object, created, finish_reason and reasoning_content, which strict "
+           "readers of OpenAI's streams want."),
+    ON_LEAVE(dbgpt_settings, "detach"),
+    END
+};
+static const struct conf_record dbgpt_record = { .fields = dbgpt_rows };
+
+static const struct conf_field dialect_rows[] = {
+    SECTION("openai", settings, openai, openai_record), SECTION("xcx", settings, xcx, xcx_record),
+    SECTION("dbgpt", settings, dbgpt, dbgpt_record), END
+};
+const struct conf_record settings_dialects_record = { .fields = dialect_rows };
 
 /* ---- what only the whole can tell ---------------------------------------------------- */
 

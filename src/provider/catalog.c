@@ -166,6 +166,7 @@ static void make_model(struct catalog *c, struct model *m, const struct model_se
     const struct target_settings *ts = ms->targets.items;
 
     m->name = ms->name;
+    m->class = (enum model_class)ms->class;
     m->n_targets = ms->targets.n;
     m->prompt_price = settings_price(ms->prompt_price);
     m->completion_price = settings_price(ms->completion_price);

@@ -23,7 +23,8 @@ bool target_can(const struct target *t, enum asked asked);
 bool target_has_room(const struct target *t);
 
 struct model {
-    struct str     name;
+    struct str name;
+    enum model_class class;
     struct target *targets;
     size_t         n_targets;
     uint64_t       prompt_price, completion_price;        /* millionths for a million tokens */

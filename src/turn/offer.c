@@ -51,6 +51,11 @@ int64_t offer_created(void)
     return catalog->created;
 }
 
+enum model_class offer_class(const struct model *m)
+{
+    return m->class;
+}
+
 bool offer_can(const struct model *m, enum asked asked)
 {
     for (size_t i = 0; i < m->n_targets; i++)

@@ -2,6 +2,7 @@
 #ifndef TURN_OFFER_H
 #define TURN_OFFER_H
 
+#include "base/settings.h"
 #include "chat/question.h"
 
 #include <stdint.h>
@@ -19,6 +20,7 @@ size_t              offer_count(void);
 const struct model *offer_at(size_t i);
 struct str          offer_name(const struct model *m);
 struct str          offer_owner(const struct model *m);       /* its first provider  */
+enum model_class    offer_class(const struct model *m);
 bool                offer_can(const struct model *m, enum asked asked);
 int64_t             offer_created(void);                      /* wall seconds        */
 

@@ -30,6 +30,9 @@ struct turn_keeping {
     void (*compose)(struct question *q, void *ctx, const struct kept_message *messages, size_t n);
     void *ctx;                                /* lives as long as the question  */
     bool  goes_on; /* with what the provider calls the chat */
+
+    /* What is kept behind the answer, as what people are shown of it; NULL: nothing. */
+    void (*write_view)(struct str answer, enum fault fault, struct buf *out);
 };
 
 /* What a turn begins with. The turn owns the question, keeps the catalog that is on

@@ -5,7 +5,8 @@
  * claim:  the question and an empty answer are committed, before anybody is asked. Two who
  *         come with one key at the same time meet here at the latest.
  * remember: what was said in the chat before makes the question anew.
- * save:   the whole answer is committed, before its last word is said.
+ * save:   the whole answer is committed, before its last word is said, and then what people
+ *         are shown of it, if that is something of its own.
  *
  * What a claim or a save came to must be known: an interrupt waits for it.
  */
@@ -371,6 +372,37 @@ static bool may_yet_be_saved(const struct memory *m, enum store_end end)
            clock_now() < m->give_up;
 }
 
+/* Without it the answer is kept all the same: readers make one of that. */
+static void on_view(struct verb *v)
+{
+    struct memory *m = LIST_OWNER(v, struct memory, messages.verb);
+
+    turn_resume(m->turn, FAULT_NONE);
+}
+
+static void send_view(struct memory *m)
+{
+    struct turn     *t = m->turn;
+    struct buf       view = BUF(TEXT_LIMIT), once = BUF(256);
+    struct gathering g;
+
+    gather(t->tale, &g);
+    m->keeping.write_view(buf_str(&g.text), t->fault, &view);
+    buf_add(&once, t->id);
+    buf_lit(&once, "view");
+    m->messages.verb.done = on_view;
+    message_append(keeper_store(), &m->messages, &m->keeping.whose,
+                   (struct chat_name){ .id = m->kept.chat },
+                   &(struct new_message){ .role = KEPT_VIEW,
+                                          .content = buf_str(&view),
+                                          .turn = t->id,
+                                          .once = buf_str(&once),
+                                          .tokens_used = -1 });
+    buf_release(&once);
+    buf_release(&view);
+    gathering_release(&g);
+}
+
 static void on_saved(struct verb *v)
 {
     struct memory *m = LIST_OWNER(v, struct memory, call.verb);
@@ -378,9 +410,11 @@ static void on_saved(struct verb *v)
     if (may_yet_be_saved(m, v->end)) {
         m->again.run = save_again;
         deadline_arm(&m->again, clock_now() + RETRY_MS * CLOCK_MS);
-        return;
+    } else if (v->end == STORE_OK && m->keeping.write_view) {
+        send_view(m);
+    } else {
+        turn_resume(m->turn, v->end == STORE_OK ? FAULT_NONE : FAULT_NOT_KEPT);
     }
-    turn_resume(m->turn, v->end == STORE_OK ? FAULT_NONE : FAULT_NOT_KEPT);
 }
 
 static void apologize(struct turn *t)

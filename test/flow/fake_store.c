@@ -133,6 +133,17 @@ void message_last(struct store *s, struct message_call *c, const struct whose *w
     ask_fake(&c->verb, fake.remember);
 }
 
+void message_append(struct store *s, struct message_call *c, const struct whose *w,
+                    struct chat_name chat, const struct new_message *m)
+{
+    (void)s, (void)w;
+    assert_int_equal(m->role, KEPT_VIEW);
+    assert_int_equal(chat.id, 7);
+    fake.views++;
+    snprintf(fake.view, sizeof fake.view, "%.*s %.*s", STR_ARG(m->once), STR_ARG(m->content));
+    ask_fake(&c->verb, fake.append);
+}
+
 /* ---- what the keeper does ----------------------------------------------------------------- */
 
 void turns_extend(struct store *s, struct running_call *c, struct str holder,

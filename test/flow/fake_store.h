@@ -13,12 +13,14 @@ struct fake_verbs {
     bool is_slow;                             /* only fake_answer() answers     */
 
     /* What comes of the next verb of a kind; one more of STORE_OK for ever. */
-    enum store_end recall, claim, remember, save, extend, add, read;
+    enum store_end recall, claim, remember, save, append, extend, add, read;
     int            saves_that_fail;           /* so many times `save`, then OK  */
     enum claim     claims;                    /* of a claim that is OK          */
     bool           stop_asked, is_lost;       /* what a lease brings            */
 
     int                  recalls, claims_asked, remembers, saves, extends, adds, reads, stops;
+    int                  views;
+    char                 view[FAKE_TEXT];     /* name and content of the last   */
     char                 saved[FAKE_TEXT]; /* content of the last save       */
     char                 state[20], fault[20];
     int                  pieces;             /* of the last journal_add()      */

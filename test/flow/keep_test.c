@@ -205,6 +205,60 @@ TEST(without_its_past_nothing_is_asked)
     assert_int_equal(one.starts, 0);
 }
 
+/* ---- what people are shown ------------------------------------------------------------------ */
+
+static void write_view(struct str answer, enum fault fault, struct buf *out)
+{
+    buf_addf(out, "<%.*s %s>", STR_ARG(answer), fault_name(fault));
+}
+
+static void shown_as(const char *view)
+{
+    const char *space = strchr(fake.view, ' ');
+
+    assert_int_equal(fake.views, 1);
+    assert_non_null(space);
+    assert_true(space - fake.view > 4 && memcmp(space - 4, "view", 4) == 0);
+    assert_string_equal(space + 1, view);
+}
+
+TEST(what_people_are_shown_is_kept_behind_the_answer)
+{
+    begin("sddf");
+    keeping.write_view = write_view;
+    ask();
+    end();
+    told("sddf", FAULT_NONE);
+    shown_as("<word word  none>");
+    begin("sdx");
+    keeping.write_view = write_view;
+    ask();
+    end();
+    shown_as("<word  answer_too_big>");
+}
+
+TEST(an_answer_is_good_without_what_people_are_shown)
+{
+    begin("sdf");
+    keeping.write_view = write_view;
+    fake.append = STORE_AWAY;
+    ask();
+    end();
+    told("sdf", FAULT_NONE);
+    kept_as("complete", "none", "word ");
+}
+
+TEST(of_an_answer_that_was_not_kept_nothing_is_shown)
+{
+    begin("sdf");
+    keeping.write_view = write_view;
+    fake.save = STORE_CONFLICT;
+    fake.saves_that_fail = 1;
+    ask();
+    end();
+    assert_int_equal(fake.views, 0);
+}
+
 /* ---- the client's key ---------------------------------------------------------------------- */
 
 static void begin_keyed(const char *script)
@@ -579,6 +633,9 @@ int main(void)
         cmocka_unit_test(an_answer_that_failed_gets_its_apology),
         cmocka_unit_test(the_past_makes_the_question),
         cmocka_unit_test(without_its_past_nothing_is_asked),
+        cmocka_unit_test(what_people_are_shown_is_kept_behind_the_answer),
+        cmocka_unit_test(an_answer_is_good_without_what_people_are_shown),
+        cmocka_unit_test(of_an_answer_that_was_not_kept_nothing_is_shown),
         cmocka_unit_test(two_of_one_key_hear_one_answer),
         cmocka_unit_test(another_question_of_that_key_is_refused),
         cmocka_unit_test(what_was_answered_is_told_again),

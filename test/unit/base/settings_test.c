@@ -74,6 +74,11 @@ TEST(without_a_file_everything_has_its_default)
     assert_int_equal(s->xcx.wechat.refresh_lifetime, 30 * 86400 * CLOCK_S);
     assert_false(s->xcx.dev_login || s->xcx.content_check);
     assert_int_equal(s->xcx.content_check_failing, CONTENT_CHECK_FAILS_CLOSED);
+    assert_int_equal(s->dbgpt.api_keys.n, 0);
+    assert_int_equal(s->dbgpt.language, DBGPT_EN);
+    assert_int_equal(s->dbgpt.incremental_form, DBGPT_TEXT);
+    assert_true(s->dbgpt.stream_default && !s->dbgpt.extra_members);
+    assert_int_equal(s->dbgpt.on_leave, LEAVING_DETACHES);
     assert_int_equal(s->drain_seconds, 25 * CLOCK_S);
     settings_free(s);
     settings_free(NULL);
