@@ -191,10 +191,11 @@ static const struct conf_field xcx_rows[] = {
 };
 static const struct conf_record xcx_record = { .fields = xcx_rows };
 
-static const struct conf_field dialect_rows[] = { SECTION("openai", settings, openai,
-                                                          openai_record),
-                                                  SECTION("xcx", settings, xcx, xcx_record), END };
-const struct conf_record       settings_dialects_record = { .fields = dialect_rows };
+static const struct conf_field dialect_rows[] = {
+    SECTION("openai", settings, openai, openai_record), SECTION("xcx", settings, xcx, xcx_record),
+    SECTION("assistant", settings, assistant, settings_assistant_record), END
+};
+const struct conf_record settings_dialects_record = { .fields = dialect_rows };
 
 /* ---- what only the whole can tell ---------------------------------------------------- */
 
