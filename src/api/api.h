@@ -47,6 +47,8 @@ void xcx_serve_say(struct http_exchange *x, const struct http_reader *rq);
 void xcx_serve_stream(struct http_exchange *x, const struct http_reader *rq);
 void xcx_serve_resume(struct http_exchange *x, const struct http_reader *rq);
 void xcx_serve_stop(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_chat(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_stream(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_livez(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_readyz(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_metrics(struct http_exchange *x, const struct http_reader *rq);

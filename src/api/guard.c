@@ -406,6 +406,10 @@ static struct str shown_by(const struct http_reader *rq)
     return str_eq_nocase(scheme, STR("bearer ")) ? str_trim(str_from(value, 7)) : STR("");
 }
 
+const char guard_wants_key[] = "an API key is needed: send Authorization: Bearer and the key";
+const char guard_wants_bearer[] =
+    "an API key is shown in another way: send Authorization: Bearer and the key";
+
 static bool refuse(struct http_exchange *x, const char *why)
 {
     http_refuse(x, 401, why, STR("www-authenticate: Bearer\r\n"));
@@ -423,7 +427,8 @@ bool guard_check(struct http_exchange *x, const struct http_reader *rq)
     if (http_reader_count(rq, STR("authorization")) > 1)
         return refuse(x, "an API key or a token is shown once: there are two Authorization fields");
     if (!shown.n)
-        return refuse(x, "an API key is needed: send Authorization: Bearer and the key");
+        return refuse(x, http_reader_count(rq, STR("authorization")) ? guard_wants_bearer
+                                                                     : guard_wants_key);
     sha256(shown, digest);
     k = find_known(digest);
     if (k && k->call.verb.work)

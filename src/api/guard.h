@@ -21,6 +21,9 @@ void guard_release(void);                     /* at the very end                
 /* In on_head(): holds the request until it is known who asks. False: it was refused. */
 bool guard_check(struct http_exchange *x, const struct http_reader *rq);
 
+/* Why not, of those who show nothing, or show it in no way that is known here. */
+extern const char guard_wants_key[], guard_wants_bearer[];
+
 /* Of a request that was let in, until guard_forget(), which belongs into on_end(). */
 const struct asker *guard_asker(const struct http_exchange *x);
 void                guard_forget(const struct http_exchange *x);

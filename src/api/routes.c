@@ -1,6 +1,7 @@
 /* routes.c - who serves what, and what is checked before anybody serves it. */
 #include "api/api.h"
 
+#include "api/assistant_answer.h"
 #include "api/cors.h"
 #include "api/guard.h"
 #include "api/openai_dialect.h"
@@ -40,6 +41,10 @@ static const struct route routes[] = {
       false },
     { HTTP_METHOD_POST, "/api/xcx/auth/dev-login", xcx_serve_dev_login, ROUTE_TAKES_JSON,
       ROUTE_OPEN, false },
+    { HTTP_METHOD_POST, "/api/v1/chat", assistant_serve_chat, ROUTE_TAKES_JSON, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_POST, "/api/v1/chat/stream", assistant_serve_stream, ROUTE_TAKES_JSON,
+      ROUTE_GUARDED, false },
     { HTTP_METHOD_GET, "/livez", ops_serve_livez, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/readyz", ops_serve_readyz, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/metrics", ops_serve_metrics, ROUTE_PLAIN, ROUTE_OPEN, true },
@@ -236,6 +241,8 @@ static void write_refusal(const struct http_exchange *x, struct str path, int st
 {
     if (str_starts(path_or_route(x, path), STR("/api/xcx/")))
         xcx_write_refusal(body, status, why);
+    else if (assistant_is_path(path_or_route(x, path)))
+        assistant_write_refusal(body, status, why);
     else
         openai_write_error(body, status, why, NULL, code_of(status));
 }
