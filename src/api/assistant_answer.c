@@ -87,3 +87,12 @@ void assistant_refuse_value(struct http_exchange *x, const struct assistant_prob
     api_answer_json(x, 400, buf_str(&body));
     buf_release(&body);
 }
+
+void assistant_add_state(struct buf *out, enum kept_state state)
+{
+    if (state == KEPT_COMPLETE)
+        return;
+    buf_addf(out, "\"state\":\"%s\"", kept_state_name(state));
+    if (state != KEPT_STREAMING)
+        buf_lit(out, ",\"interrupted\":true");
+}

@@ -10,6 +10,8 @@
 
 enum { UID_BYTES = 20, RANDOM_DIGITS = 9 };
 
+static const char no_session[] = "会话不存在";
+
 struct visit *assistant_visit_new(struct http_exchange *x)
 {
     return visit_new(x, "assistant");
@@ -64,16 +66,39 @@ struct str assistant_visit_more(struct visit *v, struct str session)
     return s;
 }
 
-struct str assistant_session_of(struct visit *v, const struct kept_chat *c)
+struct str assistant_session_in(struct visit *v, struct str more)
 {
     const char      *why;
-    struct json_doc *doc = c->more.n ? json_read(c->more, &why) : NULL;
+    struct json_doc *doc = more.n ? json_read(more, &why) : NULL;
     struct str       name = STR("");
 
     if (doc)
         name = arena_str(&v->arena, json_str(json_get(json_root(doc), "session_id")));
     json_free(doc);
     return name;
+}
+
+bool assistant_visit_takes_body(struct visit *v, const struct http_reader *rq)
+{
+    struct assistant_problem problem = { "body", "必须是 JSON 对象" };
+
+    v->body = json_read(http_reader_body(rq), &problem.reason);
+    if (v->body && json_type(json_root(v->body)) == JSON_OBJECT)
+        return true;
+    assistant_visit_refuse_value(v, &problem);
+    return false;
+}
+
+bool assistant_visit_takes_session(struct visit *v, const struct http_reader *rq)
+{
+    struct str *session = v->ctx = arena_new(&v->arena, sizeof *session);
+
+    if (api_path_id(v->x, rq, &v->arena, session) && assistant_is_session(*session)) {
+        assistant_visit_name(v, *session);
+        return true;
+    }
+    assistant_visit_refuse(v, 404, no_session);
+    return false;
 }
 
 void assistant_visit_answer(struct visit *v, struct str json)
@@ -91,9 +116,15 @@ void assistant_visit_refuse(struct visit *v, int status, const char *why)
 void assistant_visit_fail(struct visit *v, enum store_end end)
 {
     if (end == STORE_NOT_FOUND)
-        assistant_visit_refuse(v, 404, "会话不存在");
+        assistant_visit_refuse(v, 404, no_session);
     else if (end == STORE_REFUSED || end == STORE_CONFLICT)
         assistant_visit_refuse(v, 400, "请求包含无法保存的内容");
     else
         assistant_visit_refuse(v, 503, assistant_not_ready);
+}
+
+void assistant_visit_refuse_value(struct visit *v, const struct assistant_problem *p)
+{
+    assistant_refuse_value(v->x, p);
+    visit_end(v);
 }

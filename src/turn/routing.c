@@ -145,9 +145,14 @@ bool routing_choose(const struct routing_wish *w, struct arena *a, struct routed
     return out->model != NULL;
 }
 
-bool routing_is_offered(void)
+bool routing_has(enum routing_side side)
 {
     struct routing_wish anybody = { .side = ROUTING_ANY };
 
-    return model_on(&anybody, ROUTING_LOCAL) && model_on(&anybody, ROUTING_CLOUD);
+    return model_on(&anybody, side) != NULL;
+}
+
+bool routing_is_offered(void)
+{
+    return routing_has(ROUTING_LOCAL) && routing_has(ROUTING_CLOUD);
 }

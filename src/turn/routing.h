@@ -42,6 +42,7 @@ struct routed {
 /* False: none of the models may be used. */
 bool routing_choose(const struct routing_wish *w, struct arena *a, struct routed *out);
 
-bool routing_is_offered(void);                /* both sides are there           */
+bool routing_has(enum routing_side side);     /* somebody is on it              */
+bool routing_is_offered(void);                /* on both                        */
 
 #endif
