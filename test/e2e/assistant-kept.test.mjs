@@ -73,7 +73,7 @@ describe('answers that did not end well', () => {
   });
   test('an answer that broke off', async () => {
     const session = named();
-    s.near.script({ answer: { text: HELLO.repeat(3), end: false, finish: null } });
+    s.near.script({ answer: { text: HELLO.repeat(3), end: false, finish: null }, times: 1 });
     assert.ok((await say(session, 'a')).error);
     const [, answer] = (await history(session)).messages;
     assert.deepEqual([answer.content, answer.metadata], [HELLO.repeat(3), { state: 'error', interrupted: true }]);
@@ -82,7 +82,7 @@ describe('answers that did not end well', () => {
   });
   test('an answer of which there is not a word', async () => {
     const session = named();
-    for (const p of [s.near, s.far]) p.script({ answer: { status: 500, error: { message: 'no' } } });
+    for (const p of [s.near, s.far]) p.script({ answer: { status: 500, error: { message: 'no' } }, times: 1 });
     assert.equal((await say(session, 'a')).reasoning, '所有模型不可用');
     assert.deepEqual(await spoken(session), [['user', 'a'], ['assistant', '']]);
     await say(session, 'b');
@@ -93,13 +93,23 @@ describe('answers that did not end well', () => {
 test('one key is one question, and tells again who answered', async () => {
   const session = named(), headers = { 'idempotency-key': 'once' };
   const body = { session_id: session, message: '今天' };
-  s.far.script({ answer: { status: 500, error: { message: 'no' } } });
+  s.far.script({ answer: { status: 500, error: { message: 'no' } }, times: 1 });
   const all = [await anna.hear(body, { headers }), await anna.hear(body, { headers })];
   assert.deepEqual(all[1], all[0]);
   assert.deepEqual([all[0].last.model_used, all[0].last.reasoning], ['local_small', '云端模型不可用，使用本地模型']);
   assert.deepEqual([s.far.requests().length, s.near.requests().length], [1, 1]);
   const { detail } = await (await anna.stream({ ...body, message: 'other' }, { headers })).json();
   assert.ok(detail);
+});
+
+test('whoever stands in is the one who is paid', async () => {
+  const own = await s.serve();
+  const used = async () => own.sql('SELECT model, sum(requests), sum(failures) FROM runnel.usage GROUP BY model ORDER BY model');
+  s.far.script({ answer: { status: 500, error: { message: 'no' } }, times: 1 });
+  await new Person(own).chat({ message: '今天' });
+  await eventually(async () => assert.deepEqual(await used(), [['near', '1', '0']]));
+  await new Person(own).chat({ message: '今天' });
+  await eventually(async () => assert.deepEqual(await used(), [['far', '1', '0'], ['near', '1', '0']]));
 });
 
 describe('sessions', () => {

@@ -67,7 +67,7 @@ chapter('request targets', it, { want: 200, then: 'open' }, [
   { name: 'absolute-form wins over Host', send: req('GET http://a.test:8080/livez HTTP/1.1', 'Host: other.test') },
   { name: 'absolute-form of https, scheme in capitals', send: req('GET HTTPS://a.test/livez HTTP/1.1', 'Host: a.test') },
   { name: 'absolute-form with an IPv6 address', send: req('GET http://[::1]:80/livez?q HTTP/1.1', 'Host: [::1]:80') },
-  { name: 'absolute-form without a path', send: req('GET http://a.test HTTP/1.1', 'Host: a.test'), want: 404 },
+  { name: 'absolute-form without a path', send: req('GET http://a.test HTTP/1.1', 'Host: a.test'), want: 200 },
   { name: 'absolute-form still needs Host', send: req('GET http://a.test/livez HTTP/1.1'), want: 400, then: 'close' },
   { name: 'Host with a port', send: req('GET /livez HTTP/1.1', 'Host: a.test:8080') },
   { name: 'Host with an empty port (3986 3.2.3)', send: req('GET /livez HTTP/1.1', 'Host: a.test:') },
