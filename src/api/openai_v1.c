@@ -51,22 +51,11 @@ static bool may_use(const void *x, struct str model)
     return guard_may_use(x, model);
 }
 
-/* A model that has that name goes before the one that routing chooses. */
-static const struct model *model_named(struct http_exchange *x, struct question *q)
-{
-    struct routing_wish wish = { .text = question_last_user_text(q), .may_use = may_use, .who = x };
-    const struct model *named = offer_find(q->model);
-    struct routed       routed;
-
-    if (named || q->asked != ASKED_CHAT || !str_eq(q->model, STR(ROUTING_AUTO)))
-        return guard_may_use(x, q->model) ? named : NULL;
-    return routing_choose(&wish, &q->arena, &routed) ? routed.model : NULL;
-}
-
 /* NULL: refused, and the question is gone. */
 static const struct model *find_model(struct http_exchange *x, struct question *q)
 {
-    const struct model *model = model_named(x, q);
+    struct routing_wish wish = { .text = question_last_user_text(q), .may_use = may_use, .who = x };
+    const struct model *model = routing_named(q->model, wish, &q->arena);
 
     if (model && offer_can(model, q->asked))
         return model;

@@ -156,7 +156,7 @@ static const struct conf_record wechat_record = { .fields = wechat_rows };
 
 static const struct conf_field xcx_rows[] = {
     TEXT("model", xcx_settings, model, "", NULL, NULL,
-         "The model that answers the mini-program; empty: the first one."),
+         "The model that answers the mini-program; empty: the first one; auto: as routing says."),
     CHOICE("wrap_responses", xcx_settings, wrap_responses, "true", no_yes,
            "Whether good answers come as {\"code\": 0, \"data\": ...}."),
     CHOICE("ascii", xcx_settings, ascii, "false", no_yes,

@@ -145,6 +145,18 @@ bool routing_choose(const struct routing_wish *w, struct arena *a, struct routed
     return out->model != NULL;
 }
 
+const struct model *routing_named(struct str name, struct routing_wish wish, struct arena *a)
+{
+    const struct model *named = offer_find(name);
+    struct routed       routed;
+
+    if (named || !str_eq(name, STR(ROUTING_AUTO)))
+        return named && (!wish.may_use || wish.may_use(wish.who, name)) ? named : NULL;
+    wish.side = ROUTING_ANY;
+    wish.model = STR("");
+    return routing_choose(&wish, a, &routed) ? routed.model : NULL;
+}
+
 bool routing_has(enum routing_side side)
 {
     struct routing_wish anybody = { .side = ROUTING_ANY };

@@ -42,6 +42,10 @@ struct routed {
 /* False: none of the models may be used. */
 bool routing_choose(const struct routing_wish *w, struct arena *a, struct routed *out);
 
+/* The model of that name on offer; for `auto`, unless one is called so, the one that the rules
+ * choose. NULL: there is none, or it may not be used. */
+const struct model *routing_named(struct str name, struct routing_wish wish, struct arena *a);
+
 bool routing_has(enum routing_side side);     /* somebody is on it              */
 bool routing_is_offered(void);                /* on both                        */
 

@@ -112,6 +112,14 @@ test('whoever stands in is the one who is paid', async () => {
   await eventually(async () => assert.deepEqual(await used(), [['far', '1', '0'], ['near', '1', '0']]));
 });
 
+test('the mini-program may ask the model auto, too', async () => {
+  const p = new Person(await s.serve({ dialects: { xcx: { model: 'auto' } } }));
+  const { chatId } = (await p.get('/api/xcx/chat/messages?contextType=task&contextId=1')).data;
+  for (const content of ['你好', '今天']) await p.get(`/api/xcx/chat/${chatId}/messages`, { method: 'POST', body: { content } });
+  assert.deepEqual([s.near.requests().length, s.far.requests().length], [1, 1]);
+  assert.equal((await p.get(`/api/xcx/chat/${chatId}/messages`)).data.items.length, 4);
+});
+
 describe('sessions', () => {
   test('are made, found, listed and deleted', async () => {
     const p = new Person(await s.serve());
