@@ -93,7 +93,7 @@ static bool read_type(const struct json *body, struct assistant_wish *wish,
     wish->type = ASSISTANT_AUTO;
     for (size_t i = 0; type && i < sizeof names / sizeof *names; i++)
         if (str_eq(json_str(type), str_of(names[i]))) {
-            wish->type = i;
+            wish->type = (enum assistant_type)i;
             return true;
         }
     return !type ||

@@ -5,10 +5,12 @@
 #include "base/json.h"
 #include "chat/question.h"
 
+enum assistant_type { ASSISTANT_AUTO, ASSISTANT_LOCAL, ASSISTANT_CLOUD, ASSISTANT_PLUGIN };
+
 struct assistant_wish {
-    struct str session;                       /* empty: a new one               */
-    struct str model;                         /* that is preferred; or empty    */
-    enum { ASSISTANT_AUTO, ASSISTANT_LOCAL, ASSISTANT_CLOUD, ASSISTANT_PLUGIN } type;
+    struct str          session;              /* empty: a new one               */
+    struct str          model;                /* that is preferred; or empty    */
+    enum assistant_type type;
 };
 
 struct assistant_problem {
