@@ -281,6 +281,7 @@ static int serve(void)
     LOG(LOG_INFO, L_MSG("stopped"));
     log_flush();
     guard_release();
+    assistant_forget_tasks();
     wechat_release();
     http_clients_close();
     ws_clients_close();

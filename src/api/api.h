@@ -22,6 +22,13 @@ extern const struct http_app api_app;
 void                   api_configure(const struct settings *s);
 const struct settings *api_settings(void);
 
+/* What this process has done since it began. */
+struct api_served {
+    uint64_t since;                           /* clock, ns                      */
+    uint64_t requests, ns;                    /* ended ones, and what they took */
+};
+const struct api_served *api_served(void);
+
 struct store;
 void          api_use_store(struct store *s); /* NULL: nothing is kept         */
 struct store *api_store(void);
@@ -32,6 +39,8 @@ bool api_is_ready(void);
 /* What stands at "{id}" in the path, decoded into the arena; false if it cannot be. */
 bool api_path_id(const struct http_exchange *x, const struct http_reader *rq, struct arena *a,
                  struct str *id);
+
+int64_t api_resident_bytes(void);             /* of this process                */
 
 void api_answer_json(struct http_exchange *x, int status, struct str body);
 
@@ -57,6 +66,27 @@ void xcx_serve_say(struct http_exchange *x, const struct http_reader *rq);
 void xcx_serve_stream(struct http_exchange *x, const struct http_reader *rq);
 void xcx_serve_resume(struct http_exchange *x, const struct http_reader *rq);
 void xcx_serve_stop(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_chat(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_stream(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_sessions(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_new_session(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_session(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_delete_session(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_history(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_memory(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_forget(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_status(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_metrics(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_new_task(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_task(struct http_exchange *x, const struct http_reader *rq);
+void assistant_forget_tasks(void);            /* at the very end                */
+void assistant_serve_plugins(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_plugin(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_enable(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_disable(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_configure(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_health(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_root(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_livez(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_readyz(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_metrics(struct http_exchange *x, const struct http_reader *rq);

@@ -23,6 +23,8 @@ struct whole_answer {
     struct usage                  usage;
     enum finish                   finish;
     enum fault                    fault;      /* has_errors_in_band: how it failed */
+    bool                          has_begun;  /* a provider took the question   */
+    bool                          stands_in;  /* of another model than was asked */
 };
 
 struct turn_facts;

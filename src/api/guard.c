@@ -329,6 +329,10 @@ static struct str shown_by(const struct http_reader *rq)
     return str_eq_nocase(scheme, STR("bearer ")) ? str_trim(str_from(value, 7)) : STR("");
 }
 
+const char guard_wants_key[] = "an API key is needed: send Authorization: Bearer and the key";
+const char guard_wants_bearer[] =
+    "an API key is shown in another way: send Authorization: Bearer and the key";
+
 static bool refuse(struct http_exchange *x, const char *why)
 {
     http_refuse(x, 401, why, STR("www-authenticate: Bearer\r\n"));
@@ -346,7 +350,8 @@ bool guard_check(struct http_exchange *x, const struct http_reader *rq)
     if (http_reader_count(rq, STR("authorization")) > 1)
         return refuse(x, "an API key or a token is shown once: there are two Authorization fields");
     if (!shown.n)
-        return refuse(x, "an API key is needed: send Authorization: Bearer and the key");
+        return refuse(x, http_reader_count(rq, STR("authorization")) ? guard_wants_bearer
+                                                                     : guard_wants_key);
     sha256(shown, digest);
     k = known_find(digest);
     if (k && k->call.verb.work)
@@ -364,13 +369,14 @@ bool guard_check_door(struct http_exchange *x, const struct http_reader *rq,
     struct known *k = mem_new(sizeof *k);
 
     sha256(shown_by(rq), k->digest);
-    k->asker = (struct asker){ .tenant = 1 };
+    k->asker = (struct asker){ .tenant = 1, .tenant_name = STR("default") };
     if (!is_among(k, keys))
         known_refuse(k, 401, "an API key of this door is needed");
     k->is_strange = k->status && shown_by(rq).n;
     if (let_in(x, k))
         return true;
-    known_free(k);
+    arena_release(&k->arena);
+    mem_free(k);
     return false;
 }
 

@@ -25,6 +25,9 @@ bool guard_check(struct http_exchange *x, const struct http_reader *rq);
 bool guard_check_door(struct http_exchange *x, const struct http_reader *rq,
                       const struct conf_texts *keys);
 
+/* Why not, of those who show nothing, or show it in no way that is known here. */
+extern const char guard_wants_key[], guard_wants_bearer[];
+
 /* Of a request that was let in, until guard_forget(), which belongs into on_end(). */
 const struct asker *guard_asker(const struct http_exchange *x);
 void                guard_forget(const struct http_exchange *x);

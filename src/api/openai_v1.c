@@ -10,6 +10,7 @@
 #include "api/sse_sink.h"
 #include "api/whole_sink.h"
 #include "base/json.h"
+#include "turn/routing.h"
 #include "turn/turn.h"
 
 #include <stdio.h>
@@ -46,10 +47,16 @@ static void start_turn(struct http_exchange *x, struct question *q, const struct
     });
 }
 
+static bool may_use(const void *x, struct str model)
+{
+    return guard_may_use(x, model);
+}
+
 /* NULL: refused, and the question is gone. */
 static const struct model *find_model(struct http_exchange *x, struct question *q)
 {
-    const struct model *model = guard_may_use(x, q->model) ? offer_find(q->model) : NULL;
+    struct routing_wish wish = { .text = question_last_user_text(q), .may_use = may_use, .who = x };
+    const struct model *model = routing_named(q->model, wish, &q->arena);
 
     if (model && offer_can(model, q->asked))
         return model;
@@ -123,14 +130,29 @@ void openai_serve_embeddings(struct http_exchange *x, const struct http_reader *
 
 /* ---- models --------------------------------------------------------------------------- */
 
-static void write_model(const struct model *m, struct buf *out)
+static void write_named(struct str name, struct str owner, struct buf *out)
 {
     buf_lit(out, "{\"id\":");
-    json_add_str(out, offer_name(m));
+    json_add_str(out, name);
     buf_addf(out,
              ",\"object\":\"model\",\"created\":%lld,\"owned_by\":", (long long)offer_created());
-    json_add_str(out, offer_owner(m));
+    json_add_str(out, owner);
     buf_lit(out, "}");
+}
+
+static void write_model(const struct model *m, struct buf *out)
+{
+    write_named(offer_name(m), offer_owner(m), out);
+}
+
+static bool auto_is_shown(void)
+{
+    return !offer_find(STR(ROUTING_AUTO)) && routing_is_offered();
+}
+
+static void write_auto(struct buf *out)
+{
+    write_named(STR(ROUTING_AUTO), STR("runnel"), out);
 }
 
 void openai_serve_models(struct http_exchange *x, const struct http_reader *rq)
@@ -146,6 +168,11 @@ void openai_serve_models(struct http_exchange *x, const struct http_reader *rq)
             buf_lit(&body, ",");
         write_model(offer_at(i), &body);
     }
+    if (auto_is_shown()) {
+        if (body.p[body.n - 1] != '[')
+            buf_lit(&body, ",");
+        write_auto(&body);
+    }
     buf_lit(&body, "]}");
     api_answer_json(x, 200, buf_str(&body));
     buf_release(&body);
@@ -160,7 +187,10 @@ void openai_serve_model(struct http_exchange *x, const struct http_reader *rq)
 
     if (!api_path_id(x, rq, &arena, &name))
         openai_refuse(x, 400, "the model name in the path is malformed", "model", NULL);
-    else if (!guard_may_use(x, name) || !(m = offer_find(name)))
+    else if (str_eq(name, STR(ROUTING_AUTO)) && auto_is_shown()) {
+        write_auto(&body);
+        api_answer_json(x, 200, buf_str(&body));
+    } else if (!guard_may_use(x, name) || !(m = offer_find(name)))
         openai_refuse_model(x, name, "model");
     else {
         write_model(m, &body);

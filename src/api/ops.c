@@ -44,7 +44,7 @@ void ops_serve_readyz(struct http_exchange *x, const struct http_reader *rq)
 
 /* Second number of /proc/self/statm, in pages. The file is made by the kernel as it is
  * read, so this does not wait for a disk. */
-static int64_t resident_bytes(void)
+int64_t api_resident_bytes(void)
 {
     FILE *f = fopen("/proc/self/statm", "re");
     long  pages = 0;
@@ -61,7 +61,7 @@ void ops_serve_metrics(struct http_exchange *x, const struct http_reader *rq)
     struct buf body = BUF(1 << 20);
 
     (void)rq;
-    metric_set(METRIC_RESIDENT, resident_bytes());
+    metric_set(METRIC_RESIDENT, api_resident_bytes());
     metric_set(METRIC_ALLOCATED, (int64_t)mem_live_bytes());
     metric_set(METRIC_ALLOCATIONS, (int64_t)mem_allocations());
     metrics_write(&body);

@@ -1,6 +1,7 @@
 /* routes.c - who serves what, and what is checked before anybody serves it. */
 #include "api/api.h"
 
+#include "api/assistant_answer.h"
 #include "api/cors.h"
 #include "api/dbgpt_answer.h"
 #include "api/guard.h"
@@ -68,6 +69,44 @@ static const struct route routes[] = {
       false },
     { HTTP_METHOD_POST, "/api/xcx/auth/dev-login", xcx_serve_dev_login, ROUTE_TAKES_JSON,
       ROUTE_OPEN, false },
+    { HTTP_METHOD_POST, "/api/v1/chat", assistant_serve_chat, ROUTE_TAKES_JSON, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_POST, "/api/v1/chat/stream", assistant_serve_stream, ROUTE_TAKES_JSON,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/api/v1/sessions", assistant_serve_sessions, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_POST, "/api/v1/sessions", assistant_serve_new_session, ROUTE_TAKES_JSON,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/api/v1/sessions/{id}/history", assistant_serve_history, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/api/v1/sessions/{id}", assistant_serve_session, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_DELETE, "/api/v1/sessions/{id}", assistant_serve_delete_session, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_POST, "/api/v1/memory/query", assistant_serve_memory, ROUTE_TAKES_JSON,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_DELETE, "/api/v1/memory/session/{id}", assistant_serve_forget, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/api/v1/system/status", assistant_serve_status, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_GET, "/api/v1/system/metrics", assistant_serve_metrics, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_POST, "/api/v1/tasks", assistant_serve_new_task, ROUTE_TAKES_JSON, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_GET, "/api/v1/tasks/{id}", assistant_serve_task, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_GET, "/api/v1/plugins", assistant_serve_plugins, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_POST, "/api/v1/plugins/{id}/enable", assistant_serve_enable, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_POST, "/api/v1/plugins/{id}/disable", assistant_serve_disable, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/api/v1/plugins/{id}", assistant_serve_plugin, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_POST, "/api/v1/config/update", assistant_serve_configure, ROUTE_TAKES_JSON,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/health", assistant_serve_health, ROUTE_PLAIN, ROUTE_OPEN, true },
+    { HTTP_METHOD_GET, "/", assistant_serve_root, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/livez", ops_serve_livez, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/readyz", ops_serve_readyz, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/metrics", ops_serve_metrics, ROUTE_PLAIN, ROUTE_OPEN, true },
@@ -75,12 +114,20 @@ static const struct route routes[] = {
 enum { ROUTES = sizeof routes / sizeof *routes };
 
 static const struct settings *settings;
+static struct api_served      served;
 static bool                   is_ready;
 static struct store          *store;
 
 void api_configure(const struct settings *s)
 {
     settings = s;
+    if (!served.since)
+        served.since = clock_exact();
+}
+
+const struct api_served *api_served(void)
+{
+    return &served;
 }
 
 const struct settings *api_settings(void)
@@ -285,6 +332,8 @@ static void write_refusal(const struct http_exchange *x, struct str path, int st
         xcx_write_refusal(body, status, why);
     else if (is_of_dbgpt(path))
         dbgpt_write_refusal(body, status, why);
+    else if (assistant_is_path(path))
+        assistant_write_refusal(body, status, why);
     else
         openai_write_error(body, status, why, NULL, code_of(status));
 }
@@ -295,6 +344,8 @@ static void on_end(const struct http_exchange *x, struct str path)
     char                status[12];
 
     guard_forget(x);
+    served.requests++;
+    served.ns += clock_exact() - x->started;
     snprintf(status, sizeof status, "%d", x->status);
     metric_add_labelled(METRIC_REQUESTS, route ? route->path : "none", status);
     if (x->logged)

@@ -29,7 +29,9 @@ static void answer(struct whole_sink *s, const struct event *last)
                                   .n_citations = g->n_citations,
                                   .usage = g->usage,
                                   .finish = last->finish,
-                                  .fault = last->fault };
+                                  .fault = last->fault,
+                                  .has_begun = g->has_begun,
+                                  .stands_in = g->stands_in };
     struct buf              body = BUF(NO_LIMIT_OF_OURS);
 
     for (size_t i = 0; i < g->n_calls; i++)

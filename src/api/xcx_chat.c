@@ -15,6 +15,7 @@
 #include "base/utf8.h"
 #include "turn/keeper.h"
 #include "turn/reading.h"
+#include "turn/routing.h"
 #include "turn/turn.h"
 #include "wire/http_text.h"
 
@@ -42,17 +43,25 @@ static struct str first_characters(struct str s, size_t n)
     return (struct str){ s.p, s.n - rest.n };
 }
 
-static const struct model *find_model(struct visit *v)
+static bool may_use(const void *x, struct str model)
 {
-    struct str          name = api_settings()->xcx.model;
-    const struct model *m = name.n ? offer_find(name) : offer_count() ? offer_at(0) : NULL;
+    return guard_may_use(x, model);
+}
 
-    if (!m)
-        xcx_visit_refuse(v, 503, xcx_sorry);
-    else if (!guard_may_use(v->x, offer_name(m))) {
+static const struct model *find_model(struct asking *a)
+{
+    struct visit       *v = a->visit;
+    struct routing_wish wish = { .text = a->keeping.content, .may_use = may_use, .who = v->x };
+    struct str          name = api_settings()->xcx.model;
+    const struct model *m;
+
+    if (!name.n && offer_count())
+        name = offer_name(offer_at(0));
+    m = routing_named(name, wish, &a->question->arena);
+    if (!m && offer_find(name))
         xcx_visit_refuse(v, 403, "无权使用该模型");
-        m = NULL;
-    }
+    else if (!m)
+        xcx_visit_refuse(v, 503, xcx_sorry);
     return m;
 }
 
@@ -93,7 +102,7 @@ static void start_turn(struct asking *a)
 {
     struct visit       *v = a->visit;
     const struct route *route = v->x->route;
-    const struct model *model = find_model(v);
+    const struct model *model = find_model(a);
     struct turn_order   order = { .model = model,
                                   .asker = guard_asker(v->x),
                                   .route = route->path,
@@ -235,7 +244,7 @@ static void on_chat(struct verb *verb)
         xcx_visit_fail(v, verb->end);
         return;
     }
-    if (!find_model(v))
+    if (!find_model(a))
         return;
     write_app_input(a, &v->chats.chats[0]);
     check_content(a);

@@ -156,6 +156,7 @@ static const struct conf_field rows[] = {
     SECTION("database", settings, database, settings_database_record),
     SECTION("access", settings, access, settings_access_record),
     { .name = "dialects", .kind = CONF_SECTION, .record = &settings_dialects_record },
+    SECTION("routing", settings, routing, settings_routing_record),
     TIME("drain_seconds", settings, drain_seconds, "25s", 0, 3600,
          "How long running answers may go on after SIGTERM."),
     RECORDS("providers", settings, providers, settings_provider_record, "",
@@ -195,6 +196,7 @@ struct settings *settings_load(const char *file, const char *const *overrides, s
     settings_check_dialects(&load, s);
     settings_complete_providers(&load, s);
     settings_check_models(&load, s);
+    settings_check_assistant(&load, s);
     settings_check_lookups(&load, &s->xcx.lookups);
     if (mistakes->n == 0)
         return s;

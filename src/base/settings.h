@@ -74,6 +74,40 @@ struct xcx_settings {
     struct wechat_settings wechat;
 };
 
+/* What a person may be told to have asked a tool for: words that speak of it, and what the model
+ * is told then. */
+struct plugin_settings {
+    int               line;
+    struct str        name, description, version, author, prompt;
+    struct conf_texts keywords, capabilities;
+    int               enabled;
+};
+
+struct assistant_settings {
+    struct str          local_model, cloud_model;   /* empty: the first of its class */
+    int                 event_stream, done_marker;
+    int                 on_leave;             /* enum leaving                   */
+    uint64_t            remembers;            /* turns                          */
+    uint64_t            max_tokens;           /* of whoever asks for no limit   */
+    uint64_t            max_tasks;
+    struct conf_records plugins;              /* struct plugin_settings         */
+};
+
+/* Fits when any of its words stands in a question, or its length does; without words and
+ * lengths, always. */
+struct routing_rule {
+    int               line;
+    struct str        name;
+    struct conf_texts keywords;
+    uint64_t          shorter_than, longer_than;      /* characters; 0: of any length */
+    int               is_cloud;
+    struct str        reason;
+};
+
+struct routing_settings {
+    struct conf_records rules;                /* struct routing_rule; none: the usual ones */
+};
+
 enum content_check_failing { CONTENT_CHECK_FAILS_OPEN, CONTENT_CHECK_FAILS_CLOSED };
 
 struct dbgpt_settings {
@@ -155,20 +189,22 @@ enum access_algorithm { ACCESS_HS256, ACCESS_RS256, ACCESS_ES256 };
 enum access_new { ACCESS_PENDING, ACCESS_APPROVED };
 
 struct settings {
-    struct arena             arena; /* all of the below lives here    */
-    struct str               listen;
-    int                      log_level, log_format;
-    struct http_settings     http;
-    struct stream_settings   stream;
-    struct turn_settings     turns;
-    struct database_settings database;
-    struct access_settings   access;
-    struct openai_settings   openai;
-    struct xcx_settings      xcx;
-    struct dbgpt_settings    dbgpt;
-    uint64_t                 drain_seconds; /* ns                             */
-    struct conf_records      providers;     /* struct provider_settings       */
-    struct conf_records      models;        /* struct model_settings          */
+    struct arena              arena; /* all of the below lives here    */
+    struct str                listen;
+    int                       log_level, log_format;
+    struct http_settings      http;
+    struct stream_settings    stream;
+    struct turn_settings      turns;
+    struct database_settings  database;
+    struct access_settings    access;
+    struct openai_settings    openai;
+    struct xcx_settings       xcx;
+    struct dbgpt_settings     dbgpt;
+    struct assistant_settings assistant;
+    struct routing_settings   routing;
+    uint64_t                  drain_seconds; /* ns                             */
+    struct conf_records       providers;     /* struct provider_settings       */
+    struct conf_records       models;        /* struct model_settings          */
 };
 
 /* "0.15": millionths of whatever currency it is. */

@@ -156,7 +156,7 @@ static const struct conf_record wechat_record = { .fields = wechat_rows };
 
 static const struct conf_field xcx_rows[] = {
     TEXT("model", xcx_settings, model, "", NULL, NULL,
-         "The model that answers the mini-program; empty: the first one."),
+         "The model that answers the mini-program; empty: the first one; auto: as routing says."),
     CHOICE("wrap_responses", xcx_settings, wrap_responses, "true", no_yes,
            "Whether good answers come as {\"code\": 0, \"data\": ...}."),
     CHOICE("ascii", xcx_settings, ascii, "false", no_yes,
@@ -214,7 +214,8 @@ static const struct conf_record dbgpt_record = { .fields = dbgpt_rows };
 
 static const struct conf_field dialect_rows[] = {
     SECTION("openai", settings, openai, openai_record), SECTION("xcx", settings, xcx, xcx_record),
-    SECTION("dbgpt", settings, dbgpt, dbgpt_record), END
+    SECTION("dbgpt", settings, dbgpt, dbgpt_record),
+    SECTION("assistant", settings, assistant, settings_assistant_record), END
 };
 const struct conf_record settings_dialects_record = { .fields = dialect_rows };
 

@@ -40,6 +40,7 @@ enum { KIB = 1 << 10, MIB = 1 << 20 };
 extern const struct conf_record settings_provider_record, settings_model_record;
 extern const struct conf_record settings_database_record, settings_access_record;
 extern const struct conf_record settings_dialects_record;
+extern const struct conf_record settings_assistant_record, settings_routing_record;
 
 bool settings_is_name(struct str s);
 void settings_check_lookups(const struct conf_load *load, const struct lookup_settings *s);
@@ -48,6 +49,7 @@ bool settings_is_web_address(struct str s);   /* http or https, without a query 
 void settings_complete_access(const struct conf_load *load, struct settings *s);
 void settings_complete_providers(const struct conf_load *load, struct settings *s);
 void settings_check_dialects(const struct conf_load *load, const struct settings *s);
+void settings_check_assistant(const struct conf_load *load, const struct settings *s);
 void settings_check_models(const struct conf_load *load, const struct settings *s);
 
 #endif

@@ -56,6 +56,7 @@ struct event {
     struct str        text;                   /* DELTA, REASONING; TOOL_CALL: arguments;
                                                  START: the provider's session, if it has any;
                                                  ERROR: the provider's own words, for the log */
+    bool              stands_in;              /* START: for the model that was asked, another one */
     struct tool_piece tool;                   /* TOOL_CALL                      */
     struct citation   citation;               /* CITATION                       */
     struct usage      usage;  /* USAGE                          */

@@ -7,6 +7,9 @@ static const char letters[] = {
     [EVENT_CITATION] = 'C', [EVENT_USAGE] = 'U', [EVENT_FINISH] = 'F',    [EVENT_ERROR] = 'E',
 };
 
+/* A start, by somebody who stands in for the one who was asked. */
+static const char stands_in_letter = 'I';
+
 static const char finish_letters[] = {
     [FINISH_STOP] = 's',
     [FINISH_LENGTH] = 'l',
@@ -65,7 +68,8 @@ void event_bytes_add(struct buf *piece, const struct event *ev)
 {
     if (piece->n == 0)
         event_bytes_begin(piece);
-    buf_add_char(piece, letters[ev->type]);
+    buf_add_char(piece,
+                 ev->type == EVENT_START && ev->stands_in ? stands_in_letter : letters[ev->type]);
     add_fields(piece, ev);
 }
 
@@ -164,10 +168,13 @@ static void take_fields(struct event_bytes *b, struct event *ev)
     }
 }
 
-static enum event_type take_type(struct event_bytes *b)
+static enum event_type take_type(struct event_bytes *b, bool *stands_in)
 {
     char c = (char)take_byte(b);
 
+    *stands_in = c == stands_in_letter;
+    if (*stands_in)
+        return EVENT_START;
     for (size_t i = 0; i < sizeof letters; i++)
         if (letters[i] == c)
             return (enum event_type)i;
@@ -179,7 +186,8 @@ bool event_bytes_next(struct event_bytes *b, struct event *ev)
 {
     if (b->is_bad || b->rest.n == 0)
         return false;
-    *ev = (struct event){ .type = take_type(b) };
+    *ev = (struct event){ .type = EVENT_ERROR };
+    ev->type = take_type(b, &ev->stands_in);
     if (!b->is_bad)
         take_fields(b, ev);
     return !b->is_bad;

@@ -52,7 +52,11 @@ static void add_citation(struct gathering *g, const struct citation *c)
 void gathering_add(struct gathering *g, const struct event *ev)
 {
     switch (ev->type) {
-    case EVENT_START: g->session = arena_str(&g->arena, ev->text); return;
+    case EVENT_START:
+        g->session = arena_str(&g->arena, ev->text);
+        g->has_begun = true;
+        g->stands_in = ev->stands_in;
+        return;
     case EVENT_DELTA: buf_add(&g->text, ev->text); return;
     case EVENT_REASONING: buf_add(&g->reasoning, ev->text); return;
     case EVENT_TOOL_CALL: add_tool_piece(g, ev); return;

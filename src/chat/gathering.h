@@ -21,6 +21,7 @@ struct gathering {
     size_t                n_citations;
     struct usage          usage;
     struct str            session;            /* the provider's, in the arena   */
+    bool                  has_begun, stands_in;         /* as the start says it           */
 };
 
 void gathering_begin(struct gathering *g);

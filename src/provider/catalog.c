@@ -175,6 +175,26 @@ static void make_model(struct catalog *c, struct model *m, const struct model_se
         make_target(c, &m->targets[i], &ts[i], ms->name);
 }
 
+/* Those that stand in get no share of the first questions. */
+const struct model *model_backed(const struct model *m, const struct model *other, struct arena *a)
+{
+    struct model *both = arena_new(a, sizeof *both);
+
+    *both = *m;
+    both->n_targets = m->n_targets + other->n_targets;
+    both->targets = arena_new(a, both->n_targets * sizeof *both->targets);
+    for (size_t i = 0; i < m->n_targets; i++)
+        both->targets[i] = m->targets[i];
+    for (size_t i = 0; i < other->n_targets; i++) {
+        struct target *t = &both->targets[m->n_targets + i];
+
+        *t = other->targets[i];
+        t->weight = 0;
+        t->stands_in = other;
+    }
+    return both;
+}
+
 bool target_can(const struct target *t, enum asked asked)
 {
     return asked == ASKED_CHAT || t->provider->ops->gives_embeddings;

@@ -15,6 +15,8 @@ struct target {
     struct str       model;                   /* its name at the provider       */
     uint64_t         weight;
     struct standing *standing;
+
+    const struct model *stands_in;            /* it is this model's, and another was asked; or NULL */
 };
 
 bool target_can(const struct target *t, enum asked asked);
@@ -29,6 +31,10 @@ struct model {
     size_t         n_targets;
     uint64_t       prompt_price, completion_price;        /* millionths for a million tokens */
 };
+
+/* The one whose targets, when they fail, are followed by the other's. It lives in the arena, and
+ * no longer than their catalog. */
+const struct model *model_backed(const struct model *m, const struct model *other, struct arena *a);
 
 struct catalog {
     struct settings *settings;                /* owned                          */

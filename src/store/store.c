@@ -6,6 +6,7 @@
 #include "store/askers.h"
 #include "store/budget.h"
 #include "store/chats.h"
+#include "store/exchanges.h"
 #include "store/lookup.h"
 #include "store/messages.h"
 #include "store/migrate.h"
@@ -29,8 +30,8 @@ struct store {
 };
 
 static const struct pg_statement *const tables[] = {
-    asker_statements,   budget_statements, chat_statements,
-    message_statements, turn_statements,   running_statements,
+    asker_statements, budget_statements,  chat_statements,     message_statements,
+    turn_statements,  running_statements, exchange_statements,
 };
 
 static struct pg_statement *join_tables(void)

@@ -61,6 +61,18 @@ static void call_is_over(struct turn *t, enum fault how)
     metric_add_labelled(METRIC_CALLS, fault_name(how), "");
 }
 
+/* Whoever stands in is paid at his own price. */
+static void tell_start(struct turn *t, struct event start)
+{
+    const struct model *other = plan_target(&t->plan)->stands_in;
+
+    plan_answered(&t->plan);
+    start.stands_in = other != NULL;
+    if (other)
+        t->bill.model = other;
+    tale_tell(t->tale, &start);
+}
+
 static void on_event(void *ctx, const struct event *ev)
 {
     struct turn *t = ctx;
@@ -76,12 +88,12 @@ static void on_event(void *ctx, const struct event *ev)
         return;
     }
     assert(grammar_allows(&t->grammar, ev->type));
-    if (ev->type == EVENT_START)
-        plan_answered(&t->plan);
     turn_count(t, ev);
     if (ev->type == EVENT_FINISH) {
         t->finish = ev->finish;
         turn_resume(t, FAULT_NONE);
+    } else if (ev->type == EVENT_START) {
+        tell_start(t, *ev);
     } else {
         tale_tell(t->tale, ev);
     }

@@ -5,6 +5,7 @@
 static const struct event all[] = {
     { .type = EVENT_START, .text = STR_INIT("session-1") },
     { .type = EVENT_START },
+    { .type = EVENT_START, .text = STR_INIT("s"), .stands_in = true },
     { .type = EVENT_DELTA, .text = STR_INIT("\xe4\xbd\xa0\xe5\xa5\xbd") },
     { .type = EVENT_DELTA, .text = { "a\0b", 3 } },
     { .type = EVENT_REASONING, .text = STR_INIT("hm") },
@@ -31,6 +32,7 @@ static void check_event(const struct event *got, const struct event *want)
 {
     assert_int_equal(got->type, want->type);
     check_same(got->text, want->text);
+    assert_int_equal(got->stands_in, want->stands_in);
     check_same(got->tool.id, want->tool.id);
     check_same(got->tool.name, want->tool.name);
     assert_true(got->tool.index == want->tool.index);
