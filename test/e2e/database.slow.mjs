@@ -1,5 +1,6 @@
 // Takes minutes and wants a quiet machine, so it is not among the tests that every change has
-// to pass: (cd test/e2e && node --test database.slow.mjs). Not all of it passes yet.
+// to pass: (cd test/e2e && node --test database.slow.mjs). Beside its four connections the
+// service has one that listens.
 // PostgreSQL goes away, hangs, comes back, moves: what people notice of it, what is kept, and how
 // long the loop stands still.
 import assert from 'node:assert/strict';
@@ -157,7 +158,7 @@ describe('while it is away', () => {
     await sleep(1000);                        // the first tries come sooner
     const { accepted } = w, asked = Array.from({ length: 200 }, () => ask(s, k).then((r) => r.status));
     await sleep(4000);
-    assert.ok(w.accepted > accepted && w.accepted - accepted <= 9, `${w.accepted - accepted} in 4 s`);
+    assert.ok(w.accepted > accepted && w.accepted - accepted <= 14, `${w.accepted - accepted} in 4 s`);
     assert.deepEqual([...new Set(await Promise.all(asked))], [503]);
     await w.pass();
     await isWhole(s);
@@ -247,7 +248,7 @@ describe('the loop goes on', () => {
     await isCounted(d, 'slow', 20);
     await isWhole(s);
     await welcome(s, k);
-    await eventually(async () => assert.equal(await busy(d), 4), ms(5000));
+    await eventually(async () => assert.equal(await busy(d), 5), ms(5000));
     await stallIsShort(s, 'a lock for 10 s');
     await s.stop();
   });
@@ -308,14 +309,14 @@ describe('the loop goes on', () => {
   });
 
   test('too many connections', async () => {
-    const small = await cluster({ settings: { max_connections: 6, superuser_reserved_connections: 2, max_wal_senders: 0 } });
+    const small = await cluster({ settings: { max_connections: 7, superuser_reserved_connections: 2, max_wal_senders: 0 } });
     const d = await database({ on: small }), k = await limited(d.url);
     await small.sql(`CREATE ROLE plain LOGIN PASSWORD 'x'; GRANT pg_read_all_data, pg_write_all_data TO plain`);
     const url = d.url.replace(/\/\/[^@]+@/, '//plain:x@');
     const until = performance.now() + ms(1500); // a session of before may not have gone yet
     const fill = () => psql(url, 'SELECT pg_sleep(4)').catch(() => (performance.now() < until ? fill() : null));
-    const full = Array.from({ length: 4 }, fill);
-    await eventually(async () => assert.deepEqual(await small.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'plain'"), [['4']]));
+    const full = Array.from({ length: 5 }, fill);
+    await eventually(async () => assert.deepEqual(await small.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'plain'"), [['5']]));
     const s = await start(settings(url));
     await s.log({ msg: 'database away', words: /too many|reserved/ });
     assert.equal((await readiness(s)).code, 503);
@@ -331,7 +332,7 @@ describe('a pooler in transaction mode', () => {
   test('serves, counts, and survives its own restart', { timeout: ms(60000) }, async () => {
     const d = await database(), k = await limited(d.url);
     const p = await pgbouncer(d.url, { settings: { default_pool_size: 2, server_login_retry: 1 } });
-    const s = await start(settings(at(p.url, d.name), { database: { prepares: false } }));
+    const s = await start(settings(at(p.url, d.name), { database: { prepares: false, notifies: false } }));
     await isWhole(s);
     const all = await Promise.all(Array.from({ length: 100 }, () => ask(s, k).then((r) => r.status)));
     assert.ok(all.every((status) => status === 200), all.join());
@@ -349,7 +350,7 @@ describe('a pooler in transaction mode', () => {
   test('the schema is looked at through it as well', async () => {
     const d = await database({ migrated: false });
     const p = await pgbouncer(d.url);
-    const s = await start(settings(at(p.url, d.name), { database: { prepares: false } }));
+    const s = await start(settings(at(p.url, d.name), { database: { prepares: false, notifies: false } }));
     await s.log({ msg: 'database not fit', words: /no schema yet/ });
     await migrate(d.url);
     await becomesReady(s);
