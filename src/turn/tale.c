@@ -157,6 +157,7 @@ void tale_join(struct tale *t, struct sink *k, int64_t from)
     if (from == t->next)
         return;
     k->at = place_of(t, from);
+    k->behind = true;
     catch_up(t, k);
 }
 
