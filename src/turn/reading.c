@@ -112,7 +112,7 @@ static bool tell_pieces(struct reading *r)
     return false;
 }
 
-/* Its journal is gone, and what is known is the answer as a whole. */
+/* What is known is the answer as a whole. */
 static void tell_answer(struct reading *r)
 {
     const struct kept_turn *k = &r->call.turn;
@@ -125,6 +125,20 @@ static void tell_answer(struct reading *r)
         tale_tell(r->tale, &reasoning);
     if (k->content.n)
         tale_tell(r->tale, &text);
+}
+
+/* A reader who has heard some of it cannot hear the rest from the answer as a whole. */
+static bool tell_what_is_there(struct reading *r, bool has_ended)
+{
+    bool is_gone = has_ended && r->call.n_pieces == 0;
+
+    if (is_gone && r->next > 0) {
+        fail(r, FAULT_NOT_KEPT);
+        return true;
+    }
+    if (is_gone)
+        tell_answer(r);
+    return tell_pieces(r);
 }
 
 static void end_as_kept(struct reading *r)
@@ -183,9 +197,7 @@ static void on_read(struct verb *v)
     }
     r->away_since = 0;
     begin_tale(r);
-    if (has_ended && r->next == 0 && r->call.n_pieces == 0)
-        tell_answer(r);
-    if (tell_pieces(r))
+    if (tell_what_is_there(r, has_ended))
         return;
     tale_flush(r->tale);
     if (r->call.is_more || r->news)
@@ -231,8 +243,13 @@ static struct reading *reading_new(const struct whose *w, struct str turn, int64
 
 void reading_take_over(struct tale *tale, const struct whose *w, struct str turn)
 {
-    struct reading *r = reading_new(w, turn, 0);
+    struct reading *r;
 
+    if (tale->sinks.n == 0) {
+        tale_free(tale);
+        return;
+    }
+    r = reading_new(w, turn, 0);
     r->tale = tale;
     tale_take_over(tale, &teller_ops, r);
     look(r);

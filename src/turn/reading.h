@@ -7,7 +7,7 @@
 #include "store/turns.h"
 #include "turn/tale.h"
 
-/* From its first event on. Nothing was told of the tale so far. */
+/* From its first event on, if anybody listens. Nothing was told of the tale so far. */
 void reading_take_over(struct tale *tale, const struct whose *w, struct str turn);
 
 /* To one sink, from the event of that number on; one that is told here is joined. */
