@@ -117,6 +117,10 @@ static enum step hand_over(struct turn *t)
     struct memory *m = t->memory;
 
     bill_hand_back(&t->bill, t->step != STEP_RECALL);
+    if (t->interrupt) {
+        t->fault = t->interrupt;
+        return STEP_GONE;
+    }
     reading_take_over(t->tale, &m->keeping.whose, m->call.turn.id);
     t->tale = NULL;
     return STEP_GONE;
