@@ -18,8 +18,8 @@ HANGS_S = 20                                  # the tests themselves take half a
 
 TESTS = ["unit/base/gate_test", "unit/provider/plan_test", "unit/provider/standing_test",
          "unit/provider/keys_test", "unit/provider/advice_test", "flow/turn_test",
-         "flow/afford_test", "flow/turn_log_test", "flow/policy_test", "flow/breaker_test",
-         "flow/steps_test"]
+         "flow/afford_test", "flow/turn_log_test", "flow/policy_test", "flow/order_test",
+         "flow/breaker_test", "flow/steps_test"]
 HELPERS = ["flow/world"]
 
 TURN = [  # what it breaks, the text, what stands there instead

@@ -391,6 +391,14 @@ void world_third(const char *script)
     model.n_targets = 3;
 }
 
+void patient_world(const char *first, const char *second, uint64_t retries)
+{
+    world_begin(first, second);
+    one.settings.retries = two.settings.retries = three.settings.retries = retries;
+    catalog->settings->turns.max_pause = 20 * CLOCK_S;
+    catalog->settings->turns.max_time = LONG * CLOCK_MS;
+}
+
 struct turn *ask(void)
 {
     return ask_on(&tape);

@@ -121,6 +121,11 @@ extern uint64_t             now_ms;
  * and nothing breaks, unless a test changes their settings. */
 void world_begin(const char *first, const char *second);
 void world_third(const char *script);
+
+/* It asks again, and waits for as long as that takes. */
+enum { LONG = 200 * 1000 };
+void patient_world(const char *first, const char *second, uint64_t retries);
+
 void world_without_database(void);
 
 /* From now on everything is kept that is asked (flow/fake_store.h), in a chat, and nothing
