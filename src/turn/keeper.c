@@ -146,6 +146,14 @@ static size_t unkept(const struct kept *k)
     return k->tale->words.n - k->kept;
 }
 
+/* An empty piece would take the number of the next one. */
+static bool is_to_be_written(const struct kept *k)
+{
+    size_t n = k->is_ending ? 0 : unkept(k);
+
+    return n >= keeper.settings->journal_bytes || (k->is_due && n > 0);
+}
+
 /* As many of those that are due as go into one statement; on_added() goes on with the rest. */
 static void write_journal(void)
 {
@@ -159,7 +167,7 @@ static void write_journal(void)
 
         if (n == PIECES_AT_ONCE)
             break;
-        if (k->is_ending || (!k->is_due && unkept(k) < keeper.settings->journal_bytes))
+        if (!is_to_be_written(k))
             continue;
         k->is_due = false;
         chosen[n++] = k;
@@ -190,7 +198,7 @@ static bool is_round_over(void)
     LIST_EACH(&keeper.turns, l) {
         struct kept *k = LIST_OWNER(l, struct kept, link);
 
-        if (k->is_due && !k->is_ending)
+        if (k->is_due && is_to_be_written(k))
             return false;
     }
     return true;
@@ -199,11 +207,8 @@ static bool is_round_over(void)
 /* Nobody's turn comes twice before everybody's has come once. */
 static void begin_round(void)
 {
-    LIST_EACH(&keeper.turns, l) {
-        struct kept *k = LIST_OWNER(l, struct kept, link);
-
-        k->is_due = !k->is_ending && unkept(k) > 0;
-    }
+    LIST_EACH(&keeper.turns, l)
+        LIST_OWNER(l, struct kept, link)->is_due = true;
 }
 
 static void on_journal(struct deadline *d)
