@@ -90,6 +90,24 @@ static void the_last_failure_is_the_turn_s(void **state)
     settle();
 }
 
+static void who_stands_in_is_paid_at_his_own_price(void **state)
+{
+    struct model other = { .name = STR("model"), .completion_price = 7000000 };
+
+    (void)state;
+    for (int fails = 0; fails < 2; fails++) {
+        patient_world(fails ? "-c" : "-sduf", "-sduf", 0);
+        targets[1].stands_in = &other;
+        model.completion_price = 1000000;
+        ask();
+        pass_until_over(LONG);
+        told("sduf", FAULT_NONE);
+        assert_int_equal(tape.stood_in, fails);
+        assert_int_equal(budget.bill.money, fails ? 14 : 2);  /* of two tokens */
+        settle();
+    }
+}
+
 /* ---- places ------------------------------------------------------------------------------------ */
 
 static void make_full(struct gate *g, int max_waiting, struct place *by)
@@ -241,6 +259,7 @@ int main(void)
         cmocka_unit_test(the_second_round_is_behind_the_first),
         cmocka_unit_test(the_weights_say_who_is_first),
         cmocka_unit_test(the_last_failure_is_the_turn_s),
+        cmocka_unit_test(who_stands_in_is_paid_at_his_own_price),
         cmocka_unit_test(who_has_room_is_asked_before_who_is_full),
         cmocka_unit_test(where_all_are_full_the_first_is_waited_for),
         cmocka_unit_test(who_waited_in_vain_tries_the_next_line),

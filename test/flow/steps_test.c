@@ -1,6 +1,7 @@
 /* steps_test.c - every step of a turn x { now, later, fails, never } x every moment of an
  * interrupt. Six things are waited for: a place in the process, room in the budget, a target
- * that may be asked, its place, its provider's place, and the answer. */
+ * that may be asked, its place, its provider's place, and the answer. What is kept of a turn is
+ * kept_steps_test.c's. */
 #include "flow/world.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* turn_test.c - what the steps of a turn promise. Whom it asks, and when, is policy_test.c's;
- * all that may happen between the steps is steps_test.c's. */
+/* turn_test.c - what the steps of a turn promise. Whom it asks, and when, is in
+ * order_test.c and policy_test.c; all that may happen between the steps is steps_test.c's. */
 #include "flow/world.h"
 
 #include <stdio.h>

@@ -87,13 +87,21 @@ static enum fault fault_of_letter(char letter)
     return FAULT_NONE;
 }
 
-static void fake_say(struct call *c, char letter)
+static void fake_letter(struct call *c, char letter)
 {
     struct fake_provider *f = (struct fake_provider *)c->provider;
     struct event          ev = { .type = EVENT_START };
 
     switch (letter) {
     case 's': break;
+    case 'S': ev.text = STR("its session"); break;
+    case 'r': ev = (struct event){ .type = EVENT_REASONING, .text = STR("thought ") }; break;
+    case 't':
+        ev = (struct event){ .type = EVENT_TOOL_CALL,
+                             .text = STR("{}"),
+                             .tool = { .id = STR("call"), .name = STR("tool") } };
+        break;
+    case 'w': ev = (struct event){ .type = EVENT_DELTA, .text = STR("\u4e2d\u6587") }; break;
     case 'd': ev = (struct event){ .type = EVENT_DELTA, .text = STR("word ") }; break;
     case 'u': ev = (struct event){ .type = EVENT_USAGE, .usage = f->usage }; break;
     case 'f': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_STOP }; break;
@@ -116,7 +124,7 @@ void fake_speak(struct fake_provider *f)
     if (!f->live || c->paused)
         return;
     for (; f->live && *c->at && *c->at != '-' && *c->at != '|'; c->at++) {
-        fake_say(c, *c->at);
+        fake_letter(c, *c->at);
         spoke = true;
     }
     c->at += f->live && *c->at == '-';
@@ -136,7 +144,9 @@ static void tape_begin(struct sink *k, const struct turn_facts *facts, int64_t f
     assert_int_not_equal(facts->id.n, 0);
     t->begins++;
     t->first = first;
-    t->answer = facts->answer;
+    t->facts = *facts;
+    snprintf(t->turn, sizeof t->turn, "%.*s", STR_ARG(facts->id));
+    t->facts.id = str_of(t->turn);
 }
 
 static void tape_event(struct sink *k, const struct event *ev)
@@ -145,7 +155,9 @@ static void tape_event(struct sink *k, const struct event *ev)
 
     assert_int_equal(t->last_words, 0);
     assert_int_equal(t->closed, 0);
+    assert_false(k->full && k->behind);
     t->unflushed++;
+    t->stood_in = t->stood_in || ev->stands_in;
     t->n += (size_t)snprintf(t->text + t->n, sizeof t->text - t->n, "%c", event_name(ev->type)[0]);
     t->last_words += ev->type == EVENT_FINISH || ev->type == EVENT_ERROR;
     if (ev->type == EVENT_ERROR) {
@@ -160,6 +172,7 @@ static void tape_flush(struct sink *k)
 {
     struct tape *t = ((struct tape_sink *)k)->tape;
 
+    assert_false(k->full && k->behind);
     t->unflushed = 0;
     if (++t->flushes == t->hold_at)
         sink_hold(k);

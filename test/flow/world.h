@@ -39,7 +39,8 @@ struct call {
 
 enum { STARTS_KEPT = 12 };
 
-/* A script is a letter an event: s start, d delta, u usage, f finish, l finish for
+/* A script is a letter an event: s start, S start with a session, d delta, w a delta of two
+ * characters and six bytes, r reasoning, t tool call, u usage, f finish, l finish for
  * length, - a pass of silence; e a fault that somebody else may not have, x one that
  * nobody can help, c a broken connection, b too many questions, k a wrong key, n a wrong
  * question. It ends with a last word, or the call stays silent for ever. After | comes
@@ -77,7 +78,10 @@ struct tape {
     int               flushes;
     int               rooms;                  /* how often it heard of room     */
     int               begins;
-    int64_t           first, answer;          /* what it heard at the beginning */
+    bool              stood_in;               /* the model that was asked did not answer */
+    int64_t           first;                  /* what it heard at the beginning */
+    struct turn_facts facts;
+    char              turn[40];               /* its id, to which they point    */
     struct tape_sink *sink;                   /* NULL: closed                   */
 
     struct budget_call room;
