@@ -18,7 +18,6 @@ struct source {
     struct tool_calls calls;
     enum finish       finish;
     bool              has_finish, ending;
-    struct str        event;                  /* the one that is read           */
     struct repeat     repeat;
 };
 
@@ -74,56 +73,54 @@ static bool says(const struct json *v)
     return v && (json_type(v) != JSON_STRING || json_str(v).n > 0);
 }
 
-static void learn(struct source *s, const struct json *content, bool says_more)
-{
-    if (json_type(content) == JSON_STRING && !says_more)
-        repeat_learn(&s->repeat, s->event, STR("\"content\":"), json_str(content));
-}
-
-static void read_delta(struct source *s, const struct json *delta)
+/* These three return the text of an event of which nothing else came. */
+static struct str read_delta(struct source *s, const struct json *delta)
 {
     enum { REASONING_CONTENT, REASONING, CONTENT, REFUSAL, CALLS, MEMBERS };
     static const struct str names[] = { STR_INIT("reasoning_content"), STR_INIT("reasoning"),
                                         STR_INIT("content"), STR_INIT("refusal"),
                                         STR_INIT("tool_calls") };
     const struct json      *of[MEMBERS];
+    bool                    says_more;
 
     json_get_all(delta, names, of, MEMBERS);
-    learn(s, of[CONTENT],
-          says(of[REASONING_CONTENT]) || says(of[REASONING]) || says(of[REFUSAL]) || of[CALLS]);
     teller_reasoning(s->teller,
                      json_str(of[of[REASONING_CONTENT] ? REASONING_CONTENT : REASONING]));
     read_content(s, of[CONTENT]);
     read_content(s, of[REFUSAL]);
     if (of[CALLS])
         read_calls(s, of[CALLS]);
+    says_more =
+        says(of[REASONING_CONTENT]) || says(of[REASONING]) || says(of[REFUSAL]) || of[CALLS];
+    return says_more ? STR("") : json_str(of[CONTENT]);
 }
 
 static void read_finish(struct source *s, struct str reason)
 {
     s->finish = source_finish(reason, s->calls.n > 0);
     s->has_finish = true;
-    s->repeat.before = 0;                     /* more than a text came of it    */
     s->teller->progress = ANSWER_WHOLE;
 }
 
-static void read_choice(struct source *s, const struct json *choice)
+static struct str read_choice(struct source *s, const struct json *choice)
 {
     enum { DELTA, FINISH_REASON, ERROR, MEMBERS };
     static const struct str names[] = { STR_INIT("delta"), STR_INIT("finish_reason"),
                                         STR_INIT("error") };
     const struct json      *of[MEMBERS];
-    struct str              reason;
+    struct str              reason, text;
 
     json_get_all(choice, names, of, MEMBERS);
     reason = json_str(of[FINISH_REASON]);
     if (of[ERROR] || str_eq(reason, STR("error"))) {
         teller_fail(s->teller, source_fault_of_error(of[ERROR], 0), source_error_words(choice));
-        return;
+        return STR("");
     }
-    read_delta(s, of[DELTA] ? of[DELTA] : json_get(choice, "message"));
-    if (reason.n)
-        read_finish(s, reason);
+    text = read_delta(s, of[DELTA] ? of[DELTA] : json_get(choice, "message"));
+    if (!reason.n)
+        return text;
+    read_finish(s, reason);
+    return STR("");
 }
 
 static void read_usage(struct source *s, const struct json *usage)
@@ -132,7 +129,7 @@ static void read_usage(struct source *s, const struct json *usage)
                  source_number(json_get(usage, "completion_tokens")));
 }
 
-static void read_object(struct source *s, const struct json *v)
+static struct str read_object(struct source *s, const struct json *v)
 {
     enum { ERROR, CODE, CHOICES, USAGE, MEMBERS };
     static const struct str names[] = { STR_INIT("error"), STR_INIT("code"), STR_INIT("choices"),
@@ -143,13 +140,12 @@ static void read_object(struct source *s, const struct json *v)
     json_get_all(v, names, of, MEMBERS);
     if ((of[ERROR] || of[CODE] || !of[CHOICES]) && source_has_failed(v)) {
         teller_fail(s->teller, source_fault_of_refusal(0, v), source_error_words(v));
-        return;
+        return STR("");
     }
     if (of[USAGE])
         read_usage(s, of[USAGE]);
     choices = json_walk(of[CHOICES]);
-    if (choices.left)
-        read_choice(s, json_walk_next(&choices));
+    return choices.left ? read_choice(s, json_walk_next(&choices)) : STR("");
 }
 
 /* Providers that send no reason at all end with [DONE]. */
@@ -184,15 +180,14 @@ static void on_record(void *ctx, const struct sse_record *record)
         teller_text(s->teller, text);
         return;
     }
-    s->event = record->data;
     doc = s->ending ? source_read_rest(s->teller, record->data, s->has_finish)
                     : source_read(s->teller, record->data);
     root = json_root(doc);
     if (str_eq(record->name, STR("error")))
         teller_fail(s->teller, source_fault_of_refusal(record->status, root),
                     source_error_words(root));
-    else
-        read_object(s, root);
+    else if ((text = read_object(s, root)).n)
+        repeat_learn(&s->repeat, record->data, STR("\"content\":"), text);
     json_free(doc);
 }
 
@@ -206,7 +201,6 @@ static void openai_whole(struct source *s, struct str body)
 {
     struct json_doc *doc = source_read(s->teller, body);
 
-    s->event = STR("");
     read_object(s, json_root(doc));
     json_free(doc);
 }

@@ -56,7 +56,7 @@ static uint64_t money_for(const struct model *m, uint64_t prompt, uint64_t compl
 void bill_begin(struct bill *b, const struct asker *asker, const struct question *q,
                 const struct model *model, struct str turn)
 {
-    b->asker = *asker;
+    b->asker = (struct payer){ asker->tenant, asker->key, asker->account, asker->is_limited };
     b->model = model;
     b->turn = turn;
     b->prompt = tokens_of_question(q);
@@ -90,7 +90,11 @@ static void on_reserved(struct verb *v)
 void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uint64_t max_time,
                   void (*told)(struct bill *b, enum fault fault))
 {
-    uint64_t completion = believed(q->max_tokens ? q->max_tokens : answer);
+    uint64_t     completion = believed(q->max_tokens ? q->max_tokens : answer);
+    struct asker asker = { .tenant = b->asker.tenant,
+                           .key = b->asker.key,
+                           .account = b->asker.account,
+                           .is_limited = b->asker.is_limited };
 
     if (!store || !b->asker.is_limited) {
         told(b, FAULT_NONE);
@@ -99,7 +103,7 @@ void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uin
     b->told = told;
     b->call.verb.done = on_reserved;
     budget_reserve(store, &b->call,
-                   &(struct budget_ask){ .asker = &b->asker,
+                   &(struct budget_ask){ .asker = &asker,
                                          .turn = b->turn,
                                          .tokens = b->prompt + completion,
                                          .money = money_for(b->model, b->prompt, completion),

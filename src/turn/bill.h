@@ -12,10 +12,17 @@
 #include "store/budget.h"
 #include "turn/offer.h"
 
+/* Of an asker, what a bill says. */
+struct payer {
+    int32_t tenant;
+    int64_t key, account;
+    bool    is_limited;
+};
+
 struct bill {
-    struct asker        asker;
+    struct payer        asker;
     const struct model *model;
-    struct str          turn;                 /* the request's id               */
+    struct str          turn;                 /* its id                         */
     uint64_t            prompt;               /* tokens of the question, as we count */
     bool                is_open;              /* to be settled                  */
     bool                was_refused;

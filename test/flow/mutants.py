@@ -543,7 +543,7 @@ BILL = [
     ("an answer of any length is settled", "believed(tally->usage.completion)", "tally->usage.completion"),
     ("money wraps round", "price && tokens > MONEY_MAX / price ? MONEY_MAX : ", ""),
     ("what is dear is free", "MONEY_MAX / price ? MONEY_MAX :", "MONEY_MAX / price ? 0 :"),
-    ("nobody knows who asked", "    b->asker = *asker;\n", ""),
+    ("nobody knows who asked", "    b->asker =\n        (struct payer){ asker->tenant, asker->key, asker->account, asker->is_limited };\n", ""),
     ("the question is not counted", "    b->prompt = tokens_of_question(q);\n", ""),
     ("nothing is to be settled", "    b->is_open = store != NULL;\n", ""),
     ("without a database it is settled", "b->is_open = store != NULL;", "b->is_open = true;"),
