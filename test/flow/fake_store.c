@@ -474,6 +474,7 @@ void fake_hold(size_t i)
 
     snprintf(ids[i], sizeof ids[i], "t%zu", i);
     *k = (struct kept){ .whose = keeping.whose, .id = str_of(ids[i]), .chat = 7 };
+    k->key = k->id;
     k->tale = tale_new(&teller, NULL, 1 << 20);
     keeper_enter(k);
     keeper_hold(k);

@@ -13,7 +13,7 @@ TEST(a_turn_is_found_by_its_owner_only)
     kept_world("");
     w = berta = other = keeping.whose;
     berta.owner = STR("berta");
-    other.tenant = 2;
+    other.tenant += 1024;                     /* in the same bucket             */
     fake_hold(0);
     assert_ptr_equal(keeper_find(&w, STR("t0")), &fake_kept[0]);
     assert_null(keeper_find(&w, STR("t1")));
@@ -30,8 +30,10 @@ TEST(each_is_found_by_its_own_name)
     kept_world("");
     for (size_t i = 0; i < FAKE_KEPT; i++)
         fake_hold(i);
-    for (size_t i = 0; i < FAKE_KEPT; i++)
+    for (size_t i = 0; i < FAKE_KEPT; i++) {
         assert_ptr_equal(keeper_find(&keeping.whose, fake_kept[i].id), &fake_kept[i]);
+        assert_ptr_equal(keeper_find_key(&keeping.whose, fake_kept[i].id), &fake_kept[i]);
+    }
     for (size_t i = 0; i < FAKE_KEPT; i++)
         fake_let_go(i);
     kept_by_hand_end();

@@ -15,7 +15,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/dev"
-HANGS_S = 20                                  # the tests themselves take half a second
+HANGS_S = 20                                  # the tests themselves take some two seconds
 
 TESTS = ["unit/base/gate_test", "unit/provider/plan_test", "unit/provider/standing_test",
          "unit/provider/keys_test", "unit/provider/advice_test", "flow/turn_test",
