@@ -188,15 +188,6 @@ static void on_session(struct verb *verb)
     start_turn(a);
 }
 
-static struct str first_characters(struct str s, size_t n)
-{
-    struct str rest = s;
-
-    while (n-- && rest.n)
-        rest = str_from(rest, utf8_length(rest));
-    return (struct str){ s.p, s.n - rest.n };
-}
-
 static void keep(struct asking *a)
 {
     uint64_t turns = api_settings()->assistant.remembers;
@@ -204,7 +195,7 @@ static void keep(struct asking *a)
     a->keeping.whose = a->visit->whose;
     a->keeping.keeps_chat = true;
     a->keeping.content = a->question->messages[0].text;
-    a->keeping.title = first_characters(a->keeping.content, TITLE_CHARACTERS);
+    a->keeping.title = utf8_first(a->keeping.content, TITLE_CHARACTERS);
     a->keeping.remembers = turns ? 2 * turns + 1 : 0;
     a->keeping.compose = compose;
     a->keeping.ctx = a;

@@ -104,15 +104,6 @@ static struct str write_more(const struct asking *a, struct arena *arena)
     return s;
 }
 
-static struct str first_characters(struct str s, size_t n)
-{
-    struct str rest = s;
-
-    while (n-- && rest.n)
-        rest = str_from(rest, utf8_length(rest));
-    return (struct str){ s.p, s.n - rest.n };
-}
-
 static void open_chat(struct asking *a)
 {
     struct visit        *v = visit_new(a->x, "dbgpt");
@@ -122,7 +113,7 @@ static void open_chat(struct asking *a)
     v->release = release_asking;
     k->keeps_chat = true;
     k->content = a->wish.content;
-    k->title = first_characters(a->wish.content, TITLE_CHARACTERS);
+    k->title = utf8_first(a->wish.content, TITLE_CHARACTERS);
     k->remembers = a->wish.brings_history ? 0 : DBGPT_REMEMBERS;
     k->compose = dbgpt_compose;
     k->write_view = dbgpt_write_view;

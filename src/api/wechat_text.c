@@ -108,23 +108,11 @@ enum wechat_verdict wechat_read_verdict(const struct json *answer, bool *for_rev
 
 /* ---- the question ------------------------------------------------------------------------ */
 
-static struct str first_characters(struct str s, size_t most)
-{
-    size_t at = 0;
-
-    for (size_t i = 0; i < most && at < s.n; i++) {
-        size_t n = utf8_length(str_from(s, at));
-
-        at += n ? n : 1;
-    }
-    return (struct str){ s.p, at };
-}
-
 void wechat_write_check(struct str openid, struct str text, struct buf *out)
 {
     buf_addf(out, "{\"version\":2,\"scene\":%d,\"openid\":", SCENE_COMMENT);
     json_add_str(out, openid);
     buf_lit(out, ",\"content\":");
-    json_add_str(out, first_characters(text, WECHAT_CONTENT_MAX));
+    json_add_str(out, utf8_first(text, WECHAT_CONTENT_MAX));
     buf_lit(out, "}");
 }

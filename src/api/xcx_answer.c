@@ -1,6 +1,7 @@
 #include "api/xcx_answer.h"
 
 #include "api/api.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/utf8.h"
 
@@ -52,6 +53,14 @@ void xcx_add_json(struct buf *out, struct str json)
         xcx_add_ascii(out, json);
     else
         buf_add(out, json);
+}
+
+void xcx_add_time(struct buf *out, int64_t micros)
+{
+    char text[CLOCK_ISO_SIZE];
+
+    clock_iso(micros, text);
+    buf_addf(out, "\"%s\"", text);
 }
 
 /* ---- answers ------------------------------------------------------------------------- */

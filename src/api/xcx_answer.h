@@ -22,6 +22,9 @@ void xcx_write_refusal(struct buf *out, int status, const char *message);
 void xcx_open(struct buf *out);
 void xcx_close(struct buf *out);
 
+/* Microseconds since 1970, quoted. */
+void xcx_add_time(struct buf *out, int64_t micros);
+
 /* Valid JSON as it goes out: its text may yet have to become ASCII. At most three times as long. */
 void xcx_add_json(struct buf *out, struct str json);
 void xcx_add_ascii(struct buf *out, struct str json);      /* whatever the settings say */

@@ -1,7 +1,6 @@
 #include "api/xcx_dialect.h"
 
 #include "api/xcx_answer.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "turn/sink.h"
@@ -51,16 +50,6 @@ static void add_text(const struct xcx_state *s, struct str text, struct buf *out
     buf_release(&json);
 }
 
-static void add_time(int64_t micros, struct buf *out)
-{
-    char text[CLOCK_ISO_SIZE];
-
-    clock_iso(micros, text);
-    buf_add_char(out, '"');
-    buf_add(out, str_of(text));
-    buf_add_char(out, '"');
-}
-
 /* ---- a stream ---------------------------------------------------------------------------- */
 
 static void write_token(const struct xcx_state *s, struct str text, struct buf *out)
@@ -76,7 +65,7 @@ static void write_done(const struct xcx_state *s, bool was_stopped, struct buf *
 {
     buf_addf(out, "event: done\n" SSE_DATA "{\"messageId\": %lld, \"createdAt\": ",
              (long long)s->answer);
-    add_time(s->answer_at, out);
+    xcx_add_time(out, s->answer_at);
     if (was_stopped)
         buf_lit(out, ", \"stopped\": true");
     buf_lit(out, "}" SSE_END);
@@ -110,7 +99,7 @@ static void write_brief(const struct xcx_state *s, const char *name, int64_t id,
     buf_addf(out, "\"%s\":{\"id\":%lld,\"content\":", name, (long long)id);
     add_text(s, content, out);
     buf_lit(out, ",\"createdAt\":");
-    add_time(at, out);
+    xcx_add_time(out, at);
     buf_lit(out, "}");
 }
 

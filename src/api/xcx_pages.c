@@ -1,5 +1,6 @@
 /* xcx_pages.c - the mini-program's lists: conversations, and what was said in one. */
 #include "api/api.h"
+#include "api/xcx_answer.h"
 #include "api/xcx_visit.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -17,23 +18,6 @@ enum {
 };
 
 /* ---- pieces ------------------------------------------------------------------------------- */
-
-static void add_time(int64_t micros, struct buf *out)
-{
-    char text[CLOCK_ISO_SIZE];
-
-    clock_iso(micros, text);
-    json_add_str(out, str_of(text));
-}
-
-static struct str first_characters(struct str s, size_t n)
-{
-    struct str rest = s;
-
-    while (n-- && rest.n)
-        rest = str_from(rest, utf8_length(rest));
-    return (struct str){ s.p, s.n - rest.n };
-}
 
 static void add_paging(const struct visit *v, int64_t total, struct buf *out)
 {
@@ -65,11 +49,11 @@ static void add_chat(const struct kept_chat *c, struct str name, struct buf *out
         buf_lit(out, "null");
     buf_lit(out, ",\"lastMessage\":");
     if (c->last_message_at)
-        json_add_str(out, first_characters(c->last_message, LAST_MESSAGE_CHARACTERS));
+        json_add_str(out, utf8_first(c->last_message, LAST_MESSAGE_CHARACTERS));
     else
         buf_lit(out, "null");
     buf_lit(out, ",\"timestamp\":");
-    add_time(c->last_message_at ? c->last_message_at : c->created_at, out);
+    xcx_add_time(out, c->last_message_at ? c->last_message_at : c->created_at);
     buf_lit(out, ",\"unreadCount\":0}");
 }
 
@@ -195,7 +179,7 @@ static void add_message(const struct kept_message *m, struct buf *out)
              kept_role_name(m->role));
     json_add_str(out, m->content);
     buf_lit(out, ",\"createdAt\":");
-    add_time(m->created_at, out);
+    xcx_add_time(out, m->created_at);
     buf_lit(out, ",\"referenceCard\":");
     add_card(m->more, out);
     buf_addf(out, ",\"status\":\"%s\"}", kept_state_name(m->state));

@@ -63,3 +63,13 @@ size_t utf8_count(struct str s)
         n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
     return n;
 }
+
+struct str utf8_first(struct str s, size_t n)
+{
+    size_t at = 0;
+
+    for (; at < s.n; at++)
+        if (((unsigned char)s.p[at] & 0xc0) != 0x80 && n-- == 0)
+            break;
+    return (struct str){ s.p, at };
+}

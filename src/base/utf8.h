@@ -6,6 +6,7 @@
 
 bool       utf8_is_valid(struct str s);         /* strict: no overlong, no surrogates */
 struct str utf8_clip(struct str s, size_t max);   /* at most so many bytes, whole characters */
+struct str utf8_first(struct str s, size_t n);    /* so many characters, of valid text */
 size_t     utf8_count(struct str s);              /* characters, of valid text      */
 size_t     utf8_length(struct str s);             /* bytes of the first character; 0 if broken */
 

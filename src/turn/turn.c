@@ -1,15 +1,14 @@
 /* turn.c - one question, one answer.
  *
- *      admit --> recall --> afford --> claim --> remember
- *        |         |  \       |         |  \        |
- *        |         |   \_______________ | __\_ somebody else tells it
- *        |         |          |         |           v
- *        |       fault        |         |    +--> choose --> place --> answer
- *        |         |          |         |    |       |         |         |
- *        |         |          |         |    +-------|---------+---------+ somebody else,
- *        |         |          |         |            |                   | or the same again,
- *        |         |          |         |            v                   v while nothing
- *        +---------+----------+---------+---------> save --> (gone)        was said
+ *      admit --> recall --> afford --> claim --> remember --> choose --> place --> answer
+ *                                                             ^            |         |
+ *                                                             +------------+---------+
+ *                                                  somebody else, or the same again,
+ *                                                  while nothing was said
+ *
+ * The end of every step that does not lead on is (gone), and save comes before it when the
+ * turn was claimed. Where recall and claim find that the question was asked before, whoever
+ * listens is handed over to a reading of that turn, and this one is gone.
  *
  * The table `script` is the flow; read it first. A step asks for one thing and
  * waits. When the thing comes, got_*() says where to go next. Of most turns nothing is

@@ -115,6 +115,18 @@ TEST(a_text_is_valid_when_all_of_it_is)
         check_that(utf8_is_valid(rows[i].text) == rows[i].valid, "row %zu", i);
 }
 
+TEST(characters_are_counted_and_cut_whole)
+{
+    static const struct str text = STR_INIT("a\xe4\xbd\xa0\xf0\x9f\x98\x80z");
+    static const size_t     ends[] = { 0, 1, 4, 8, 9, 9 };
+
+    assert_int_equal(utf8_count(text), 4);
+    assert_int_equal(utf8_count(STR("")), 0);
+    for (size_t n = 0; n < COUNT(ends); n++)
+        assert_int_equal(utf8_first(text, n).n, ends[n]);
+    assert_int_equal(utf8_first(STR(""), 3).n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +134,7 @@ int main(void)
         cmocka_unit_test(four_byte_sequences_agree_at_every_edge),
         cmocka_unit_test(every_character_there_is_is_valid_and_cut_ones_are_not),
         cmocka_unit_test(a_text_is_valid_when_all_of_it_is),
+        cmocka_unit_test(characters_are_counted_and_cut_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
