@@ -31,6 +31,7 @@ static struct {
     struct running_call         adding, extending, clearing;
     struct sweep                sweep;
     bool                        is_sweeping;
+    bool                        is_failing; /* the journal was not written the last time */
     struct deadline             journal, leases, sweeps, clears;
     uint64_t                    steady_since; /* nobody is taken for dead while the database
                                                  cannot be told that he lives   */
@@ -178,6 +179,7 @@ static void write_journal(void)
 
 static void on_added(struct verb *v)
 {
+    keeper.is_failing = v->end != STORE_OK;
     if (v->end == STORE_AWAY)
         keeper.steady_since = clock_now();
     LIST_EACH(&keeper.turns, l) {
@@ -223,6 +225,8 @@ static void on_journal(struct deadline *d)
 
 void keeper_look(const struct kept *k)
 {
+    if (keeper.is_failing)
+        return;                               /* every flush would try it again */
     if (unkept(k) >= keeper.settings->journal_bytes && !k->on_its_way)
         write_journal();
 }

@@ -344,6 +344,8 @@ TALE = [
 ]
 
 KEEPER = [
+    ("a journal that cannot be written is tried at every flush", "    if (keeper.is_failing)\n        return; ", "    if (0)\n        return; "),
+    ("a journal that can be written again is not", "    keeper.is_failing = v->end != STORE_OK;\n", "    keeper.is_failing = keeper.is_failing || v->end != STORE_OK;\n"),
     ("names of other tenants are found", "k->whose.tenant == w->tenant && str_eq", "str_eq"),
     ("names of other owners are found", "k->whose.tenant == w->tenant && str_eq(k->whose.owner, w->owner)", "k->whose.tenant == w->tenant"),
     ("no id is known", "    list_push(bucket(keeper.by_id, k->whose.tenant, k->id), &k->by_id);\n", ""),
