@@ -125,6 +125,8 @@ static void write_event(void *state, const struct event *ev, struct buf *out)
     case EVENT_ERROR: write_error(s, ev->fault, out); return;
     case EVENT_REASONING:
     case EVENT_TOOL_CALL:
+    case EVENT_TOOL_RESULT:
+    case EVENT_ROUND:
     case EVENT_CITATION: return;
     }
 }

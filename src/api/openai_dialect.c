@@ -191,7 +191,12 @@ static void write_event(void *state, const struct event *ev, struct buf *out)
     case EVENT_REASONING:
         write_text(s, STR(DELTA "\"reasoning_content\":\""), ev->text, out);
         return;
-    case EVENT_TOOL_CALL: write_tool_chunk(s, ev, out); return;
+    case EVENT_TOOL_CALL:
+        if (!ev->tool.is_ours)
+            write_tool_chunk(s, ev, out);
+        return;
+    case EVENT_TOOL_RESULT:
+    case EVENT_ROUND: return;
     case EVENT_CITATION: write_citation_chunk(s, &ev->citation, out); return;
     case EVENT_USAGE: s->usage = ev->usage; return;
     case EVENT_FINISH:

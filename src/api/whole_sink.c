@@ -24,7 +24,6 @@ static void answer(struct whole_sink *s, const struct event *last)
     struct whole_answer     a = { .text = buf_str(&g->text),
                                   .reasoning = buf_str(&g->reasoning),
                                   .tool_calls = calls,
-                                  .n_tool_calls = g->n_calls,
                                   .citations = g->citations,
                                   .n_citations = g->n_citations,
                                   .usage = g->usage,
@@ -35,8 +34,9 @@ static void answer(struct whole_sink *s, const struct event *last)
     struct buf              body = BUF(NO_LIMIT_OF_OURS);
 
     for (size_t i = 0; i < g->n_calls; i++)
-        calls[i] = (struct whole_tool_call){ g->calls[i].id, g->calls[i].name,
-                                             buf_str(&g->calls[i].arguments) };
+        if (!g->calls[i].is_ours)
+            calls[a.n_tool_calls++] = (struct whole_tool_call){ g->calls[i].id, g->calls[i].name,
+                                                                buf_str(&g->calls[i].arguments) };
     s->dialect->write_whole(s->state, &a, &body);
     http_answer(s->x,
                 &(struct http_answer){ 200, STR("application/json"), STR(""), buf_str(&body) });

@@ -118,6 +118,8 @@ static const struct conf_field turn_rows[] = {
     TIME("max_time", turn_settings, max_time, "10m", 10, 86400, "The longest a turn may take."),
     COUNT("answer_tokens", turn_settings, answer_tokens, "1024", 1, 10000000,
           "What an answer may use, for the limits, when its question sets no limit."),
+    COUNT("max_rounds", turn_settings, max_rounds, "100", 1, 10000,
+          "How often one turn goes on with what tools came to; then it ends with an error."),
     BYTES("max_answer_bytes", turn_settings, max_answer_bytes, "16MiB", 1 * KIB, 32 * MIB,
           "The text of one answer; a longer one is ended with an error."),
     COUNT("trace_every", turn_settings, trace_every, "0", 0, 1000000,
@@ -162,6 +164,7 @@ static const struct conf_field rows[] = {
     RECORDS("providers", settings, providers, settings_provider_record, "",
             "Those who answer. With neither providers nor models: an echo."),
     RECORDS("models", settings, models, settings_model_record, "", "What clients may ask for."),
+    RECORDS("tools", settings, tools, settings_tool_record, "", "What models may ask us to do."),
     END
 };
 static const struct conf_record root = { .fields = rows, .size = sizeof(struct settings) };
@@ -196,6 +199,7 @@ struct settings *settings_load(const char *file, const char *const *overrides, s
     settings_check_dialects(&load, s);
     settings_complete_providers(&load, s);
     settings_check_models(&load, s);
+    settings_check_tools(&load, s);
     settings_check_assistant(&load, s);
     settings_check_lookups(&load, &s->xcx.lookups);
     if (mistakes->n == 0)

@@ -21,6 +21,7 @@ struct stream_settings {
 struct turn_settings {
     uint64_t max_running, max_waiting;
     uint64_t max_wait, max_pause, max_time;   /* ns                             */
+    uint64_t max_rounds;
     uint64_t max_answer_bytes;
     uint64_t answer_tokens;
     uint64_t trace_every;                     /* events; 0: no traces           */
@@ -161,12 +162,29 @@ enum model_class {
     MODEL_CLOUD_LARGE,
 };
 
+struct tool_settings {
+    int               line;
+    struct str        name;
+    int               kind;                   /* enum tool_kind                 */
+    struct str        url, description, ca_file;
+    struct str        parameters;             /* a JSON schema                  */
+    int               method;                 /* enum tool_method               */
+    struct conf_texts headers, allow, only;
+    uint64_t          timeout;                /* ns                             */
+    uint64_t          max_output_bytes;
+    int               alone;
+};
+enum tool_kind { TOOL_HTTP, TOOL_MCP };
+enum tool_method { TOOL_GET, TOOL_POST, TOOL_PUT, TOOL_PATCH, TOOL_DELETE };
+extern const char *const settings_builtin_tools[];    /* ends with NULL          */
+
 struct model_settings {
     int        line;
     struct str name;
     int class; /* enum model_class               */
     struct str          prompt_price, completion_price;
     struct conf_records targets;              /* struct target_settings         */
+    struct conf_texts   tools;                /* it may use                     */
 };
 
 struct database_settings {
@@ -205,6 +223,7 @@ struct settings {
     uint64_t                  drain_seconds; /* ns                             */
     struct conf_records       providers;     /* struct provider_settings       */
     struct conf_records       models;        /* struct model_settings          */
+    struct conf_records       tools;         /* struct tool_settings           */
 };
 
 /* "0.15": millionths of whatever currency it is. */

@@ -57,7 +57,7 @@ static bool is_proxy(struct str s)
     return s.n == 0 || is_url_of(s, schemes);
 }
 
-static bool is_header(struct str s)
+bool settings_is_header(struct str s)
 {
     struct str name = { NULL, 0 };
 
@@ -106,8 +106,8 @@ static const struct conf_field provider_rows[] = {
          "dashscope: the workspace, unless it is the default one."),
     TEXT("api_version", provider_settings, api_version, "", settings_is_visible, "visible ASCII",
          "openai: set for Azure, whose base_url ends with the deployment."),
-    SECRETS("headers", provider_settings, headers, is_header, "header fields (X-Title: my app)",
-            "Header fields that go with every request to it."),
+    SECRETS("headers", provider_settings, headers, settings_is_header,
+            "header fields (X-Title: my app)", "Header fields that go with every request to it."),
     TEXT(
         "extra", provider_settings, extra, "", is_json_object, "a JSON object",
         "JSON members for every request, beside the client's; dashscope: parameters, spark: chat."),
@@ -214,6 +214,8 @@ static const struct conf_field model_rows[] = {
       .record = &target_record,
       .min = 1,
       .help = "Who answers; the next one when one fails." },
+    TEXTS("tools", model_settings, tools, settings_is_name, "names of tools",
+          "What it may use: of `tools`, and our own: now, calculator, search_conversations."),
     END
 };
 const struct conf_record settings_model_record = {

@@ -38,11 +38,13 @@ enum { KIB = 1 << 10, MIB = 1 << 20 };
 
 /* The sections that have a file of their own, and what only the whole of them can tell. */
 extern const struct conf_record settings_provider_record, settings_model_record;
+extern const struct conf_record settings_tool_record;
 extern const struct conf_record settings_database_record, settings_access_record;
 extern const struct conf_record settings_dialects_record;
 extern const struct conf_record settings_assistant_record, settings_routing_record;
 
 bool settings_is_name(struct str s);
+bool settings_is_header(struct str s);        /* a whole field: X-Key: secret   */
 void settings_check_lookups(const struct conf_load *load, const struct lookup_settings *s);
 bool settings_is_visible(struct str s);       /* ASCII without blanks           */
 bool settings_is_web_address(struct str s);   /* http or https, without a query */
@@ -51,5 +53,6 @@ void settings_complete_providers(const struct conf_load *load, struct settings *
 void settings_check_dialects(const struct conf_load *load, const struct settings *s);
 void settings_check_assistant(const struct conf_load *load, const struct settings *s);
 void settings_check_models(const struct conf_load *load, const struct settings *s);
+void settings_check_tools(const struct conf_load *load, const struct settings *s);
 
 #endif

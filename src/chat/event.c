@@ -3,10 +3,16 @@
 const char *event_name(enum event_type type)
 {
     static const char *const names[] = {
-        [EVENT_START] = "start",         [EVENT_DELTA] = "delta",
-        [EVENT_REASONING] = "reasoning", [EVENT_TOOL_CALL] = "tool_call",
-        [EVENT_CITATION] = "citation",   [EVENT_USAGE] = "usage",
-        [EVENT_FINISH] = "finish",       [EVENT_ERROR] = "error",
+        [EVENT_START] = "start",
+        [EVENT_DELTA] = "delta",
+        [EVENT_REASONING] = "reasoning",
+        [EVENT_TOOL_CALL] = "tool_call",
+        [EVENT_TOOL_RESULT] = "tool_result",
+        [EVENT_ROUND] = "round",
+        [EVENT_CITATION] = "citation",
+        [EVENT_USAGE] = "usage",
+        [EVENT_FINISH] = "finish",
+        [EVENT_ERROR] = "error",
     };
 
     return names[type];
@@ -29,6 +35,8 @@ bool grammar_allows(struct grammar *g, enum event_type next)
         allowed = g->started && !g->counted;
         g->counted = true;
         break;
+    case EVENT_TOOL_RESULT:
+    case EVENT_ROUND: break;                  /* no source says them            */
     case EVENT_FINISH: allowed = g->started; break;
     case EVENT_ERROR: allowed = true; break;
     }

@@ -7,7 +7,12 @@
  *     START  ( DELTA | REASONING | TOOL_CALL | CITATION )*  USAGE?  ( FINISH | ERROR )
  *
  * A tool call comes in pieces: the first names it, every piece adds to its arguments, and
- * calls are numbered from 0 in the order in which they begin.
+ * calls are numbered from 0 in the order in which they begin. Those that are ours, which are
+ * numbered apart, are carried out here: a turn tells what each of them came to, then that the
+ * model goes on, and then what it says next, numbering its calls on. Sources know nothing of that.
+ *
+ *     ( ... ( TOOL_RESULT )+  ROUND )*  ...
+ *
  * ERROR may also come first: a provider that fails before its first word. Text is
  * whole UTF-8 characters. What an event points to lives until the function it was
  * handed to returns.
@@ -23,6 +28,8 @@ enum event_type {
     EVENT_DELTA,                              /* a piece of the answer          */
     EVENT_REASONING,                          /* a piece of the thoughts before it */
     EVENT_TOOL_CALL,                          /* a piece of a wish to use a tool */
+    EVENT_TOOL_RESULT,                        /* what a call of ours came to    */
+    EVENT_ROUND,                              /* the model goes on, with the results */
     EVENT_CITATION,                           /* a document the answer rests on */
     EVENT_USAGE,                              /* token counts                   */
     EVENT_FINISH,                             /* the last word, good            */
@@ -38,6 +45,8 @@ struct usage {
 struct tool_piece {
     uint64_t   index;
     struct str id, name;                      /* with the first piece of a call */
+    bool       is_ours;                       /* in every piece of it           */
+    bool       failed;                        /* TOOL_RESULT                    */
 };
 
 struct citation {
@@ -54,10 +63,11 @@ struct advice {
 struct event {
     enum event_type   type;
     struct str        text;                   /* DELTA, REASONING; TOOL_CALL: arguments;
+                                                 TOOL_RESULT: the whole of it;
                                                  START: the provider's session, if it has any;
                                                  ERROR: the provider's own words, for the log */
     bool              stands_in;              /* START: for the model that was asked, another one */
-    struct tool_piece tool;                   /* TOOL_CALL                      */
+    struct tool_piece tool;                   /* TOOL_CALL, TOOL_RESULT         */
     struct citation   citation;               /* CITATION                       */
     struct usage      usage;  /* USAGE                          */
     enum finish       finish; /* FINISH                         */

@@ -3,12 +3,23 @@
 enum { VERSION = 1, GROUP_BITS = 7, MORE = 0x80 };
 
 static const char letters[] = {
-    [EVENT_START] = 'S',    [EVENT_DELTA] = 'D', [EVENT_REASONING] = 'R', [EVENT_TOOL_CALL] = 'T',
-    [EVENT_CITATION] = 'C', [EVENT_USAGE] = 'U', [EVENT_FINISH] = 'F',    [EVENT_ERROR] = 'E',
+    [EVENT_START] = 'S',     [EVENT_DELTA] = 'D',       [EVENT_REASONING] = 'R',
+    [EVENT_TOOL_CALL] = 'T', [EVENT_TOOL_RESULT] = 'O', [EVENT_ROUND] = 'N',
+    [EVENT_CITATION] = 'C',  [EVENT_USAGE] = 'U',       [EVENT_FINISH] = 'F',
+    [EVENT_ERROR] = 'E',
 };
 
-/* A start, by somebody who stands in for the one who was asked. */
-static const char stands_in_letter = 'I';
+/* The same events, with one thing true of them. */
+static const struct variant {
+    char            letter;
+    enum event_type type;
+    bool            stands_in, is_ours, failed;
+} variants[] = {
+    { 'I', EVENT_START, .stands_in = true },
+    { 'W', EVENT_TOOL_CALL, .is_ours = true },
+    { 'X', EVENT_TOOL_RESULT, .is_ours = true, .failed = true },
+    { 'O', EVENT_TOOL_RESULT, .is_ours = true },
+};
 
 static const char finish_letters[] = {
     [FINISH_STOP] = 's',
@@ -44,6 +55,12 @@ static void add_fields(struct buf *b, const struct event *ev)
         add_text(b, ev->tool.name);
         add_text(b, ev->text);
         return;
+    case EVENT_TOOL_RESULT:
+        add_number(b, ev->tool.index);
+        add_text(b, ev->tool.id);
+        add_text(b, ev->text);
+        return;
+    case EVENT_ROUND: return;
     case EVENT_CITATION:
         add_text(b, ev->citation.id);
         add_text(b, ev->citation.title);
@@ -59,6 +76,20 @@ static void add_fields(struct buf *b, const struct event *ev)
     }
 }
 
+static bool is_variant(const struct event *ev, const struct variant *v)
+{
+    return ev->type == v->type && ev->stands_in == v->stands_in && ev->tool.is_ours == v->is_ours &&
+           ev->tool.failed == v->failed;
+}
+
+static char letter_of(const struct event *ev)
+{
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+        if (is_variant(ev, &variants[i]))
+            return variants[i].letter;
+    return letters[ev->type];
+}
+
 void event_bytes_begin(struct buf *piece)
 {
     buf_add_char(piece, VERSION);
@@ -68,8 +99,7 @@ void event_bytes_add(struct buf *piece, const struct event *ev)
 {
     if (piece->n == 0)
         event_bytes_begin(piece);
-    buf_add_char(piece,
-                 ev->type == EVENT_START && ev->stands_in ? stands_in_letter : letters[ev->type]);
+    buf_add_char(piece, letter_of(ev));
     add_fields(piece, ev);
 }
 
@@ -153,6 +183,12 @@ static void take_fields(struct event_bytes *b, struct event *ev)
         ev->tool.name = take_text(b);
         ev->text = take_text(b);
         return;
+    case EVENT_TOOL_RESULT:
+        ev->tool.index = take_number(b);
+        ev->tool.id = take_text(b);
+        ev->text = take_text(b);
+        return;
+    case EVENT_ROUND: return;
     case EVENT_CITATION:
         ev->citation.id = take_text(b);
         ev->citation.title = take_text(b);
@@ -168,18 +204,33 @@ static void take_fields(struct event_bytes *b, struct event *ev)
     }
 }
 
-static enum event_type take_type(struct event_bytes *b, bool *stands_in)
+static bool take_variant(char c, struct event *ev)
+{
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        if (variants[i].letter != c)
+            continue;
+        ev->type = variants[i].type;
+        ev->stands_in = variants[i].stands_in;
+        ev->tool.is_ours = variants[i].is_ours;
+        ev->tool.failed = variants[i].failed;
+        return true;
+    }
+    return false;
+}
+
+static void take_type(struct event_bytes *b, struct event *ev)
 {
     char c = (char)take_byte(b);
 
-    *stands_in = c == stands_in_letter;
-    if (*stands_in)
-        return EVENT_START;
-    for (size_t i = 0; i < sizeof letters; i++)
-        if (letters[i] == c)
-            return (enum event_type)i;
+    if (b->is_bad || take_variant(c, ev))
+        return;
+    for (size_t i = 0; i < sizeof letters; i++) {
+        if (letters[i] == c) {
+            ev->type = (enum event_type)i;
+            return;
+        }
+    }
     b->is_bad = true;
-    return EVENT_ERROR;
 }
 
 bool event_bytes_next(struct event_bytes *b, struct event *ev)
@@ -187,7 +238,7 @@ bool event_bytes_next(struct event_bytes *b, struct event *ev)
     if (b->is_bad || b->rest.n == 0)
         return false;
     *ev = (struct event){ .type = EVENT_ERROR };
-    ev->type = take_type(b, &ev->stands_in);
+    take_type(b, ev);
     if (!b->is_bad)
         take_fields(b, ev);
     return !b->is_bad;

@@ -181,6 +181,8 @@ static void tell_whole(struct telling *t, const struct event *ev)
     case EVENT_DELTA: buf_add(&t->text, ev->text); return;
     case EVENT_REASONING: buf_add(&t->reasoning, ev->text); return;
     case EVENT_TOOL_CALL: collect_tool(t, ev); return;
+    case EVENT_TOOL_RESULT:
+    case EVENT_ROUND: return;
     case EVENT_CITATION: return;              /* tell_citation keeps it         */
     case EVENT_USAGE: t->usage = ev->usage; return;
     case EVENT_FINISH: tell_answer(t, ev->finish); return;

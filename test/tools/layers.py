@@ -21,10 +21,11 @@ MAY = {
     "pg": "base net",
     "provider": "base wire chat net",
     "store": "base wire chat pg",
-    "turn": "base chat provider store",
+    "tool": "base wire chat net store",
+    "turn": "base chat provider store tool",
     "api": "base wire chat net store turn",
     "command": "base wire pg store",
-    ".": "base wire chat net pg provider store turn api command",
+    ".": "base wire chat net pg provider store tool turn api command",
 }
 
 # Foreign headers: where each is at home. A name ending in "/" is a folder of headers.

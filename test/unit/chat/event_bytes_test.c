@@ -13,6 +13,16 @@ static const struct event all[] = {
       .text = STR_INIT("{\"a\":"),
       .tool = { .index = 3, .id = STR_INIT("call_1"), .name = STR_INIT("look") } },
     { .type = EVENT_TOOL_CALL, .text = STR_INIT("1}"), .tool = { .index = UINT64_MAX } },
+    { .type = EVENT_TOOL_CALL,
+      .text = STR_INIT("{}"),
+      .tool = { .index = 3, .id = STR_INIT("c"), .name = STR_INIT("now"), .is_ours = true } },
+    { .type = EVENT_TOOL_RESULT,
+      .text = STR_INIT("ten o'clock"),
+      .tool = { .index = 3, .id = STR_INIT("c"), .is_ours = true } },
+    { .type = EVENT_TOOL_RESULT,
+      .text = STR_INIT(""),
+      .tool = { .index = UINT64_MAX, .is_ours = true, .failed = true } },
+    { .type = EVENT_ROUND },
     { .type = EVENT_CITATION,
       .citation = { STR_INIT("7"), STR_INIT("t"), STR_INIT("http://x/"), STR_INIT("words") } },
     { .type = EVENT_CITATION },
@@ -36,6 +46,8 @@ static void check_event(const struct event *got, const struct event *want)
     check_same(got->tool.id, want->tool.id);
     check_same(got->tool.name, want->tool.name);
     assert_true(got->tool.index == want->tool.index);
+    assert_int_equal(got->tool.is_ours, want->tool.is_ours);
+    assert_int_equal(got->tool.failed, want->tool.failed);
     check_same(got->citation.id, want->citation.id);
     check_same(got->citation.title, want->citation.title);
     check_same(got->citation.url, want->citation.url);

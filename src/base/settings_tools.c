@@ -1,0 +1,149 @@
+/* settings_tools.c - the rows for what models may ask us to do. */
+#include "base/json.h"
+#include "base/settings_rows.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const kinds[] = { "http", "mcp", NULL };
+static const char *const no_yes[] = { "false", "true", NULL };
+static const char *const methods[] = { "GET", "POST", "PUT", "PATCH", "DELETE", NULL };
+
+const char *const settings_builtin_tools[] = { "now", "calculator", "search_conversations", NULL };
+
+enum { NAME_MAX_TOOL = 64, NAME_MAX_SERVER = 30 };
+
+/* As OpenAI allows it; the others allow more. */
+static bool is_tool_name(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= 'A' && s.p[i] <= 'Z') ||
+              (s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '_' || s.p[i] == '-'))
+            return false;
+    return s.n > 0 && s.n <= NAME_MAX_TOOL;
+}
+
+static bool is_schema(struct str s)
+{
+    const char      *why;
+    struct json_doc *doc = json_read(s, &why);
+    bool             good = json_type(json_root(doc)) == JSON_OBJECT &&
+                str_eq(json_str(json_get(json_root(doc), "type")), STR("object"));
+
+    json_free(doc);
+    return good;
+}
+
+static bool is_template(struct str s)
+{
+    bool within = false;
+
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '{' ? within : s.p[i] == '}' && !within)
+            return false;
+        within = s.p[i] == '{' || (within && s.p[i] != '}');
+    }
+    return !within && settings_is_visible(s) && !memchr(s.p, '#', s.n) &&
+           (str_starts(s, STR("http://")) || str_starts(s, STR("https://")));
+}
+
+static const struct conf_field tool_rows[] = {
+    TEXT(
+        "name", tool_settings, name, NULL, is_tool_name, "up to 64 of A-Z a-z 0-9 _ -",
+        "What models call it; of an MCP server, what stands before its tools' names: files__read."),
+    CHOICE(
+        "kind", tool_settings, kind, "http", kinds,
+        "A request of ours, or an MCP server over streamable HTTP, which says itself what it can."),
+    TEXT("url", tool_settings, url, NULL, is_template,
+         "an address, with {argument} where one goes (https://host/city/{name})",
+         "Where it is. Arguments go into it encoded; they cannot change the host."),
+    CHOICE("method", tool_settings, method, "GET", methods,
+           "http: with GET and DELETE what the address does not take goes into its query, with the "
+           "others the arguments are the body, as JSON."),
+    TEXT("description", tool_settings, description, "", NULL, NULL,
+         "http: what it is good for, in words for the model."),
+    TEXT("parameters", tool_settings, parameters, "{\"type\":\"object\",\"properties\":{}}",
+         is_schema, "a JSON schema of an object", "http: what it takes."),
+    SECRETS("headers", tool_settings, headers, settings_is_header, "header fields (X-Key: ...)",
+            "Header fields that go with every request to it."),
+    TEXTS("allow", tool_settings, allow, settings_is_visible, "hosts (10.0.0.7, tools.internal)",
+          "Hosts that it may reach although their addresses are private; nobody else's are."),
+    TEXTS("only", tool_settings, only, NULL, NULL, "mcp: of its tools only these."),
+    TEXT("ca_file", tool_settings, ca_file, "", NULL, NULL,
+         "Certificates to trust instead of the system's, in a PEM file."),
+    TIME("timeout", tool_settings, timeout, "120s", 10, 3600,
+         "The longest one run may take; the model is told."),
+    BYTES("max_output_bytes", tool_settings, max_output_bytes, "100KiB", 64, 4 * MIB,
+          "How much of its output a model gets."),
+    CHOICE("alone", tool_settings, alone, "false", no_yes,
+           "It is not run beside others that were asked for at the same time."),
+    END
+};
+const struct conf_record settings_tool_record = {
+    .fields = tool_rows,
+    .size = sizeof(struct tool_settings),
+    .line_offset = offsetof(struct tool_settings, line),
+};
+
+/* ---- what only the whole can tell ---------------------------------------------------- */
+
+static bool is_builtin(struct str name)
+{
+    for (const char *const *b = settings_builtin_tools; *b; b++)
+        if (str_eq(name, str_of(*b)))
+            return true;
+    return false;
+}
+
+static const char *what_is_wrong(const struct tool_settings *t, size_t at)
+{
+    if (is_builtin(t[at].name))
+        return "is a tool of our own already";
+    for (size_t j = 0; j < at; j++)
+        if (str_eq(t[at].name, t[j].name))
+            return "is the name of another tool already";
+    if (t[at].kind == TOOL_MCP && t[at].name.n > NAME_MAX_SERVER)
+        return "is too long for a server's name, which has at most 30 characters";
+    return NULL;
+}
+
+static void check_tools(const struct conf_load *load, const struct settings *s)
+{
+    const struct tool_settings *t = s->tools.items;
+    char                        key[64];
+
+    for (size_t i = 0; i < s->tools.n; i++) {
+        const char *wrong = t[i].name.n ? what_is_wrong(t, i) : NULL;
+
+        snprintf(key, sizeof key, "tools[%zu].name", i);
+        if (wrong)
+            conf_mistake(load, t[i].line, key, "\"%s\" %s", t[i].name.p, wrong);
+        if (t[i].kind == TOOL_MCP && memchr(t[i].url.p, '{', t[i].url.n))
+            conf_mistake(load, t[i].line, key, "the url of an MCP server has no {arguments}");
+    }
+}
+
+static bool has_tool(const struct settings *s, struct str name)
+{
+    const struct tool_settings *t = s->tools.items;
+
+    for (size_t i = 0; i < s->tools.n; i++)
+        if (str_eq(t[i].name, name))
+            return true;
+    return is_builtin(name);
+}
+
+void settings_check_tools(const struct conf_load *load, const struct settings *s)
+{
+    const struct model_settings *m = s->models.items;
+    char                         key[64];
+
+    check_tools(load, s);
+    for (size_t i = 0; i < s->models.n; i++)
+        for (size_t j = 0; j < m[i].tools.n; j++)
+            if (!has_tool(s, m[i].tools.items[j])) {
+                snprintf(key, sizeof key, "models[%zu].tools", i);
+                conf_mistake(load, m[i].line, key, "there is no tool named \"%s\"",
+                             m[i].tools.items[j].p);
+            }
+}
