@@ -19,6 +19,7 @@
 #include "pg/pg_place.h"
 #include "provider/catalog.h"
 #include "store/store.h"
+#include "tool/toolbox.h"
 #include "turn/admit.h"
 #include "turn/bill.h"
 #include "turn/keeper.h"
@@ -88,6 +89,7 @@ static void use_settings(struct settings *s)
         LOG(LOG_WARN, L_MSG("dialects.xcx.dev_login is on: anybody may log in as anybody"));
     if (service.serving)
         http_server_configure(&service.server, &s->http, s->stream.queue_bytes);
+    toolbox_use(s, service.store);
     offer_use(catalog_new(s));                /* last: it frees the settings before */
 }
 
@@ -291,6 +293,7 @@ static int serve(void)
     loop_close();
     resolve_forget_all();
     offer_withdraw();
+    toolbox_release();
     tls_release();
     http_readers_release();
     streams_release();

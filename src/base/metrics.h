@@ -39,6 +39,8 @@
       "Turns that wait for a place now.")                                                     \
     X(TURNS,           COUNTER,   "runnel_turns_total",             "end",                    \
       "Turns ended, by how they ended.")                                                      \
+    X(TOOL_RUNS,       COUNTER,   "runnel_tool_runs_total",         "end",                    \
+      "Runs of tools for models: done, failed.")                                              \
     X(TURNS_SWEPT,     COUNTER,   "runnel_turns_swept_total",       "",                       \
       "Turns of dead processes that this one has closed.")                                    \
     X(EVENTS,          COUNTER,   "runnel_turn_events_total",       "",                       \

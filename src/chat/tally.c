@@ -14,6 +14,12 @@ uint64_t tally_add(struct tally *t, const struct event *ev, uint64_t now)
     else if (ev->type != EVENT_ERROR)
         t->text_bytes += ev->text.n;
     if (ev->type == EVENT_USAGE)
-        t->usage = ev->usage;
+        t->usage = (struct usage){ t->before.prompt + ev->usage.prompt,
+                                   t->before.completion + ev->usage.completion };
     return gap;
+}
+
+void tally_next_round(struct tally *t)
+{
+    t->before = t->usage;
 }

@@ -8,10 +8,13 @@ struct tally {
     uint64_t     asked, first, last;          /* clock readings, ns; 0: not yet */
     uint64_t     events;
     uint64_t     text_bytes;                  /* of all kinds of text           */
-    struct usage usage;
+    struct usage usage, before;               /* of all rounds; of those before this one */
 };
 
 /* Returns the nanoseconds since the event before (or since the question). */
 uint64_t tally_add(struct tally *t, const struct event *ev, uint64_t now);
+
+/* What is counted from now on comes on top of it. */
+void tally_next_round(struct tally *t);
 
 #endif

@@ -167,6 +167,7 @@ static void make_model(struct catalog *c, struct model *m, const struct model_se
 
     m->name = ms->name;
     m->class = (enum model_class)ms->class;
+    m->tools = ms->tools;
     m->n_targets = ms->targets.n;
     m->prompt_price = settings_price(ms->prompt_price);
     m->completion_price = settings_price(ms->completion_price);

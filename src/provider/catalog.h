@@ -27,9 +27,10 @@ bool target_has_room(const struct target *t);
 struct model {
     struct str name;
     enum model_class class;
-    struct target *targets;
-    size_t         n_targets;
-    uint64_t       prompt_price, completion_price;        /* millionths for a million tokens */
+    struct target    *targets;
+    size_t            n_targets;
+    struct conf_texts tools;                  /* names of those it may use      */
+    uint64_t          prompt_price, completion_price; /* millionths for a million tokens */
 };
 
 /* The one whose targets, when they fail, are followed by the other's. It lives in the arena, and

@@ -2,20 +2,30 @@
 
 #include <assert.h>
 
-enum statement { LOCK, APPEND, FIND_ONCE, FIND, COUNT, PAGE, LAST, ANNOTATE, STATEMENTS };
+enum statement { LOCK, APPEND, FIND_ONCE, FIND, COUNT, PAGE, LAST, SEARCH, ANNOTATE, STATEMENTS };
 
 static const char *const role_names[] = { "system", "user", "assistant", "tool", "view" };
 static const char *const state_names[] = { "streaming", "complete", "stopped", "interrupted",
                                            "error" };
 
-#define COLUMNS                                                                                    \
-    "m.id, m.seq, m.role, m.state, m.content, m.reasoning, m.name, m.tool_call_id, m.tool_calls, " \
-    "m.more, m.turn, coalesce(m.tokens_used, -1), " MICROS("m.created_at")
+#define COLUMNS_BUT(name)                                                                          \
+    "m.id, m.seq, m.role, m.state, m.content, m.reasoning, " name ", m.tool_call_id, "             \
+    "m.tool_calls, m.more, m.turn, coalesce(m.tokens_used, -1), " MICROS("m.created_at")
+#define COLUMNS COLUMNS_BUT("m.name")
 
 #define OF_CHAT "m.tenant = c.tenant AND m.chat = c.id"
 
 /* As a value and not as a table, so that the index gives the order. */
 #define IN_CHAT "m.tenant = $1 AND m.chat = (SELECT c.id FROM runnel.chat c WHERE " CHAT_IS ")"
+
+/* Of the newest chats only: a search of everything would take as long as a person has lived. */
+#define SEARCH_SQL                                                                                 \
+    "SELECT " COLUMNS_BUT("coalesce(nullif(c.title, ''), c.uid)") " FROM (SELECT tenant, id, "      \
+    "title, uid FROM runnel.chat WHERE tenant = $1 AND dialect = $2 AND owner = $3 "               \
+    "ORDER BY last_message_at DESC NULLS LAST, id DESC LIMIT 200) c CROSS JOIN LATERAL "           \
+    "(SELECT * FROM runnel.message m WHERE " OF_CHAT " AND m.role IN ('user', 'assistant') "       \
+    "AND m.state <> 'streaming' AND position(lower($4) IN lower(m.content)) > 0 "                  \
+    "ORDER BY m.seq DESC LIMIT $5::bigint) m ORDER BY m.id DESC LIMIT $5::bigint"
 
 const struct pg_statement message_statements[] = {
     [LOCK] = { "message_lock", "SELECT 1 FROM runnel.chat c WHERE " CHAT_IS " FOR NO KEY UPDATE" },
@@ -42,6 +52,7 @@ const struct pg_statement message_statements[] = {
                "SELECT * FROM (SELECT " COLUMNS " FROM runnel.message m WHERE " IN_CHAT
                " AND m.role = ANY ($6::text[]) AND m.seq < $7::bigint "
                "ORDER BY m.seq DESC LIMIT $8) AS last ORDER BY seq" },
+    [SEARCH] = { "message_search", SEARCH_SQL },
     [ANNOTATE] = { "message_annotate",
                    "UPDATE runnel.message m SET more = m.more || $7::jsonb WHERE " IN_CHAT
                    " AND m.id = $6 RETURNING " COLUMNS },
@@ -258,5 +269,19 @@ void message_last(struct store *s, struct message_call *c, const struct whose *w
     put_roles(work, roles);
     pg_int(work, before_seq);
     pg_int(work, (int64_t)c->wanted + 1);
+    verb_send(&c->verb);
+}
+
+static const struct verb_kind search_kind = { one_rows, NULL };
+
+void message_search(struct store *s, struct message_call *c, const struct whose *w,
+                    struct str words, int64_t limit)
+{
+    struct pg_work *work = begin(s, c, &search_kind);
+
+    pg_step(work, &message_statements[SEARCH]);
+    put_whose(work, w);
+    pg_text(work, words);
+    put_limit(work, limit, MESSAGES_MAX);
     verb_send(&c->verb);
 }

@@ -67,6 +67,11 @@ void message_page(struct store *s, struct message_call *c, const struct whose *w
 void message_last(struct store *s, struct message_call *c, const struct whose *w,
                   struct chat_name chat, unsigned roles, int64_t before_seq, int64_t limit);
 
+/* Those in which the words stand, whatever their case, of all chats of theirs, the newest first;
+ * `name` is the chat's title, or its uid. Of nobody's there are none. */
+void message_search(struct store *s, struct message_call *c, const struct whose *w,
+                    struct str words, int64_t limit);
+
 /* Puts members into its `more`: feedback, a card. */
 void message_annotate(struct store *s, struct message_call *c, const struct whose *w,
                       struct chat_name chat, int64_t id, struct str more);

@@ -1,10 +1,14 @@
 /* turn.c - one question, one answer.
  *
  *      admit --> recall --> afford --> claim --> remember --> choose --> place --> answer
- *                                                             ^            |         |
- *                                                             +------------+---------+
- *                                                  somebody else, or the same again,
- *                                                  while nothing was said
+ *                                                             ^  ^         |         |  |
+ *                                                             |  +---------+---------+  |
+ *                                                             |  somebody else, or the  |
+ *                                                             |  same again, while      |
+ *                                                             |  nothing was said       |
+ *                                                             +------- tools <----------+
+ *                                                         with what they came to, it is
+ *                                                         asked what it says to that
  *
  * The end of every step that does not lead on is (gone), and save comes before it when the
  * turn was claimed. Where recall and claim find that the question was asked before, whoever
@@ -178,7 +182,8 @@ static const struct turn_step step_afford = { "afford", ask_afford, got_afford, 
 static const struct turn_step *const script[] = {
     [STEP_ADMIT] = &step_admit, [STEP_RECALL] = &step_recall,     [STEP_AFFORD] = &step_afford,
     [STEP_CLAIM] = &step_claim, [STEP_REMEMBER] = &step_remember, [STEP_CHOOSE] = &step_choose,
-    [STEP_PLACE] = &step_place, [STEP_ANSWER] = &step_answer,     [STEP_SAVE] = &step_save,
+    [STEP_PLACE] = &step_place, [STEP_ANSWER] = &step_answer,     [STEP_TOOLS] = &step_tools,
+    [STEP_SAVE] = &step_save,
 };
 
 static void turn_enter(struct turn *t, enum step step)
@@ -214,6 +219,7 @@ static void end_turn(struct turn *t)
         turn_log_end(t, script[t->step]->name);
     bill_settle(&t->bill, &t->tally, is_ours ? fault_end(t->fault) == END_ERROR : false);
     turn_forget(t);
+    turn_drop_tools(t);
     if (is_ours)
         say_last_word(t);
     gate_give_back(&t->place);
@@ -268,7 +274,7 @@ static void name_turn(struct turn *t, const struct turn_order *order)
     t->route = order->route;
 }
 
-static void begin_plan(struct turn *t)
+void turn_begin_plan(struct turn *t)
 {
     t->failed = FAULT_RESTING;                /* unless somebody can be asked   */
     plan_begin(&t->plan, t->model, t->question, t->catalog->settings->turns.max_pause,
@@ -293,7 +299,7 @@ struct turn *turn_start(const struct turn_order *order)
     bill_begin(&t->bill, order->asker, t->question, t->model, t->id);
     t->tally.asked = clock_exact();
     t->note.run = turn_step;
-    begin_plan(t);
+    turn_begin_plan(t);
     t->ends_at = clock_now() + t->catalog->settings->turns.max_time;
     list_push(&all, &t->link);
     t->tale = tale_new(&teller_ops, t, keeps ? TALE_LIMIT : 0);

@@ -70,7 +70,7 @@ static void tell_start(struct turn *t, struct event start)
     start.stands_in = other != NULL;
     if (other)
         t->bill.model = other;
-    tale_tell(t->tale, &start);
+    turn_tell(t, &start);
 }
 
 static void on_event(void *ctx, const struct event *ev)
@@ -95,7 +95,7 @@ static void on_event(void *ctx, const struct event *ev)
     } else if (ev->type == EVENT_START) {
         tell_start(t, *ev);
     } else {
-        tale_tell(t->tale, ev);
+        turn_tell(t, ev);
     }
 }
 
@@ -214,7 +214,7 @@ static enum step got_answer(struct turn *t, enum fault came)
     t->fault = t->failed = came;
     if (came == FAULT_NONE) {
         plan_finished(&t->plan);
-        return STEP_GONE;
+        return turn_wants_tools(t) ? STEP_TOOLS : STEP_GONE;
     }
     if (t->interrupt) {
         plan_left(&t->plan);

@@ -91,6 +91,11 @@ bool turn_is_kept(const struct turn *t)
     return t->memory && t->memory->is_claimed;
 }
 
+const struct whose *turn_whose(const struct turn *t)
+{
+    return t->memory ? &t->memory->keeping.whose : NULL;
+}
+
 void turn_keep_up(struct turn *t)
 {
     if (t->memory)
@@ -293,6 +298,7 @@ static enum step got_remember(struct turn *t, enum fault came)
         return STEP_GONE;
     if (m && m->keeping.remembers)
         m->keeping.compose(t->question, m->keeping.ctx, m->messages.messages, m->messages.n);
+    turn_pick_tools(t);
     return STEP_CHOOSE;
 }
 

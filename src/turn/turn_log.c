@@ -25,6 +25,13 @@ void turn_trace(const struct turn *t, const char *point)
         L_INT("text_bytes", t->tally.text_bytes), L_MS("ms", clock_exact() - t->tally.asked));
 }
 
+void turn_log_tool(const struct turn *t, struct str tool, uint64_t ns, bool failed)
+{
+    metric_add_labelled(METRIC_TOOL_RUNS, failed ? "failed" : "done", "");
+    LOG(LOG_INFO, L_MSG("tool"), L_STR("request_id", t->request_id), L_STR("turn", t->id),
+        L_STR("tool", tool), L_TEXT("end", failed ? "failed" : "done"), L_MS("ms", ns));
+}
+
 void turn_log_end(const struct turn *t, const char *step)
 {
     const struct target            *at = plan_target(&t->plan);

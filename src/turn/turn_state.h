@@ -20,6 +20,7 @@ enum step {
     STEP_CHOOSE,
     STEP_PLACE,
     STEP_ANSWER,
+    STEP_TOOLS,
     STEP_SAVE,
     STEP_GONE,
 };
@@ -32,6 +33,7 @@ struct turn_step {
 };
 
 struct memory;
+struct work;
 
 struct turn {
     enum step   step;
@@ -60,6 +62,7 @@ struct turn {
 
     struct tale   *tale;                      /* NULL: somebody else tells it   */
     struct memory *memory;                    /* NULL: nothing of it is kept    */
+    struct work   *work;                      /* NULL: it may use no tools      */
     enum leaving   on_leave;
     uint64_t       bytes_left;                /* drained: of text; else no limit */
     struct grammar grammar;
@@ -88,7 +91,21 @@ bool turn_is_kept(const struct turn *t);      /* there is something to save     
 void turn_keep_up(struct turn *t);            /* something was told             */
 void turn_forget(struct turn *t);             /* at its end                     */
 
+/* turn_tools.c */
+extern const struct turn_step step_tools;
+void turn_pick_tools(struct turn *t);         /* when its question is as it is asked */
+void turn_tell(struct turn *t, const struct event *ev);     /* what a provider has said */
+bool turn_wants_tools(const struct turn *t);  /* its provider has finished      */
+void turn_drop_tools(struct turn *t);         /* at its end                     */
+
+/* turn.c */
+void turn_begin_plan(struct turn *t);
+
+/* turn_keep.c */
+const struct whose *turn_whose(const struct turn *t);       /* NULL: nothing of it is kept */
+
 /* turn_log.c */
+void turn_log_tool(const struct turn *t, struct str tool, uint64_t ns, bool failed);
 void turn_trace(const struct turn *t, const char *point);
 void turn_log_failed_call(const struct turn *t, enum fault came);
 void turn_log_end(const struct turn *t, const char *step);

@@ -1,0 +1,23 @@
+/* toolbox.h - the tools there are now, and those that one turn may use. */
+#ifndef TOOL_TOOLBOX_H
+#define TOOL_TOOLBOX_H
+
+#include "tool/tool.h"
+
+struct store;
+
+/* From now on new turns get these; whoever runs others keeps them until they are done. */
+void toolbox_use(const struct settings *s, struct store *store);
+void toolbox_release(void);                   /* at the very end                */
+
+struct toolset {
+    struct tool **tools;                      /* each retained                  */
+    size_t        n;
+};
+
+/* Those of these names, tools or whole servers, that can be had now. */
+void         toolset_pick(struct toolset *set, const struct conf_texts *names);
+struct tool *toolset_find(const struct toolset *set, struct str name);
+void         toolset_release(struct toolset *set);
+
+#endif

@@ -1,0 +1,483 @@
+/* turn_tools.c - what a model wants done here: the step tools, and what is heard of it before.
+ *
+ * While the provider speaks, its calls get their own numbers (event.h). When it has finished
+ * they are run, those that may at the same time, and what they came to is told in their
+ * order. Then the question goes out again, followed by all that has been said and done since,
+ * and the model goes on: that is a round.
+ */
+#include "base/clock.h"
+#include "base/json.h"
+#include "chat/gathering.h"
+#include "chat/rounds.h"
+#include "tool/toolbox.h"
+#include "turn/turn_state.h"
+
+enum { NO_LIMIT_OF_OURS = 1 << 30, CALLS_MAX = 128 };
+
+/* One call of this round. */
+struct errand {
+    struct turn      *turn;
+    uint64_t          theirs; /* its number, as the provider counts */
+    struct tool_piece piece;                  /* as it is told                  */
+    struct buf        arguments;
+    struct tool      *tool; /* NULL: there is none of that name */
+    struct tool_run  *run;
+    struct deadline   limit;
+    uint64_t          began;
+    struct str        output;
+    bool              is_done, is_told;
+};
+
+struct work {
+    struct toolset   set;
+    struct gathering said;                    /* all that was told so far       */
+    struct message  *asked;                   /* the question, as it was at first */
+    size_t           n_asked, rounds;
+    struct str       options;                 /* the client's                   */
+    struct str      *clients;                 /* names of the client's own tools */
+    size_t           n_clients_tools;
+    uint64_t         n_ours, n_clients;       /* calls of all rounds            */
+    struct errand   *errands[CALLS_MAX];      /* of this round                  */
+    size_t           n_errands, next, running;
+    bool             asks_client;             /* in this round                  */
+};
+
+/* ---- what is on offer -------------------------------------------------------------------- */
+
+static void learn_clients(struct work *w, const struct json *tools, struct arena *a)
+{
+    struct json_walk   walk = json_walk(tools);
+    const struct json *tool;
+
+    w->clients = arena_new(a, json_count(tools) * sizeof *w->clients);
+    w->n_clients_tools = 0;
+    while ((tool = json_walk_next(&walk)))
+        w->clients[w->n_clients_tools++] =
+            arena_str(a, json_str(json_get(json_get(tool, "function"), "name")));
+}
+
+static bool is_clients(const struct work *w, struct str name)
+{
+    for (size_t i = 0; i < w->n_clients_tools; i++)
+        if (str_eq(w->clients[i], name))
+            return true;
+    return false;
+}
+
+static void write_tool(const struct tool *t, struct buf *out)
+{
+    buf_lit(out, "{\"type\":\"function\",\"function\":{\"name\":");
+    json_add_str(out, t->name);
+    buf_lit(out, ",\"description\":");
+    json_add_str(out, t->description);
+    buf_lit(out, ",\"parameters\":");
+    buf_add(out, t->parameters);
+    buf_lit(out, "}}");
+}
+
+/* The client's own stand first; of one name, his is meant. */
+static void write_tools(const struct work *w, const struct json *theirs, struct buf *out)
+{
+    struct json_walk   walk = json_walk(theirs);
+    const struct json *tool;
+    const char        *comma = "";
+
+    buf_lit(out, ",\"tools\":[");
+    for (; (tool = json_walk_next(&walk)); comma = ",") {
+        buf_add(out, str_of(comma));
+        json_add_value(out, tool);
+    }
+    for (size_t i = 0; i < w->set.n; i++) {
+        if (is_clients(w, w->set.tools[i]->name))
+            continue;
+        buf_add(out, str_of(comma));
+        write_tool(w->set.tools[i], out);
+        comma = ",";
+    }
+    buf_lit(out, "]");
+}
+
+/* A model that was told to use a tool has done so by the second round; else it would for ever. */
+static bool is_passed_on(const struct work *w, struct str name)
+{
+    return !str_eq(name, STR("tools")) && (w->rounds == 0 || !str_eq(name, STR("tool_choice")));
+}
+
+static struct str write_options(const struct work *w, const struct json *client, struct arena *a)
+{
+    struct buf          out = BUF(NO_LIMIT_OF_OURS);
+    struct json_members m = json_members(client);
+    const struct json  *v;
+    struct str          name, all;
+
+    while (json_members_next(&m, &name, &v)) {
+        if (!is_passed_on(w, name))
+            continue;
+        buf_lit(&out, ",");
+        json_add_str(&out, name);
+        buf_lit(&out, ":");
+        json_add_value(&out, v);
+    }
+    write_tools(w, json_get(client, "tools"), &out);
+    all = arena_str(a, buf_str(&out));
+    buf_release(&out);
+    return all;
+}
+
+static void offer_tools(struct turn *t)
+{
+    struct work     *w = t->work;
+    struct buf       text = BUF(NO_LIMIT_OF_OURS);
+    const char      *why;
+    struct json_doc *doc;
+
+    buf_lit(&text, "{");
+    buf_add(&text, str_from(w->options, 1));  /* behind its first comma         */
+    buf_lit(&text, "}");
+    doc = json_read(buf_str(&text), &why);
+    learn_clients(w, json_get(json_root(doc), "tools"), &t->question->arena);
+    t->question->options = write_options(w, json_root(doc), &t->question->arena);
+    json_free(doc);
+    buf_release(&text);
+}
+
+void turn_pick_tools(struct turn *t)
+{
+    struct toolset set;
+    struct work   *w;
+
+    if (!t->model->tools.n || t->question->asked != ASKED_CHAT)
+        return;
+    toolset_pick(&set, &t->model->tools);
+    if (set.n == 0)
+        return;
+    w = t->work = arena_new(&t->question->arena, sizeof *w);
+    w->set = set;
+    gathering_begin(&w->said);
+    w->asked = t->question->messages;
+    w->n_asked = t->question->n_messages;
+    w->options = t->question->options;
+    offer_tools(t);
+}
+
+/* ---- what the provider says ---------------------------------------------------------------- */
+
+static bool is_ours(const struct work *w, struct str name)
+{
+    return !is_clients(w, name) && (toolset_find(&w->set, name) || !w->n_clients_tools);
+}
+
+static struct errand *find_errand(const struct work *w, uint64_t theirs)
+{
+    for (size_t i = w->n_errands; i-- > 0;)
+        if (w->errands[i]->theirs == theirs)
+            return w->errands[i];
+    return NULL;
+}
+
+/* NULL: there are too many; nobody could mean that. */
+static struct errand *new_errand(struct turn *t, const struct tool_piece *piece)
+{
+    struct work   *w = t->work;
+    struct arena  *a = &t->question->arena;
+    struct errand *e;
+
+    if (w->n_errands == CALLS_MAX)
+        return NULL;
+    e = w->errands[w->n_errands++] = arena_new(a, sizeof *e);
+    *e = (struct errand){ .turn = t,
+                          .theirs = piece->index,
+                          .arguments = BUF(NO_LIMIT_OF_OURS),
+                          .tool = toolset_find(&w->set, piece->name) };
+    e->piece.id = arena_str(a, piece->id);
+    e->piece.name = arena_str(a, piece->name);
+    e->piece.is_ours = is_ours(w, piece->name);
+    e->piece.index = e->piece.is_ours ? w->n_ours++ : w->n_clients++;
+    e->is_done = e->is_told = !e->piece.is_ours;
+    w->asks_client = w->asks_client || !e->piece.is_ours;
+    return e;
+}
+
+static void tell(struct turn *t, const struct event *ev)
+{
+    gathering_add(&t->work->said, ev);
+    tale_tell(t->tale, ev);
+}
+
+static void tell_call(struct turn *t, struct event ev)
+{
+    struct errand *e = find_errand(t->work, ev.tool.index);
+
+    if (!e)
+        e = new_errand(t, &ev.tool);
+    if (!e) {
+        turn_interrupt(t, FAULT_GARBAGE);
+        return;
+    }
+    buf_add(&e->arguments, ev.text);
+    ev.tool.index = e->piece.index;
+    ev.tool.is_ours = e->piece.is_ours;
+    tell(t, &ev);
+}
+
+void turn_tell(struct turn *t, const struct event *ev)
+{
+    struct event said = *ev;
+
+    if (!t->work) {
+        tale_tell(t->tale, ev);
+        return;
+    }
+    if (ev->type == EVENT_TOOL_CALL) {
+        tell_call(t, said);
+        return;
+    }
+    if (ev->type == EVENT_START && t->work->rounds)
+        said.type = EVENT_ROUND;
+    if (ev->type == EVENT_USAGE)
+        said.usage = t->tally.usage;          /* of all rounds                  */
+    tell(t, &said);
+}
+
+bool turn_wants_tools(const struct turn *t)
+{
+    const struct work *w = t->work;
+
+    if (!w || t->finish != FINISH_TOOL_CALLS)
+        return false;
+    for (size_t i = 0; i < w->n_errands; i++)
+        if (w->errands[i]->piece.is_ours)
+            return true;
+    return false;
+}
+
+/* ---- what they came to ------------------------------------------------------------------- */
+
+static void tell_results(struct turn *t)
+{
+    struct work *w = t->work;
+
+    for (size_t i = 0; i < w->n_errands && w->errands[i]->is_done; i++) {
+        struct errand *e = w->errands[i];
+
+        if (e->is_told)
+            continue;
+        e->is_told = true;
+        t->tally.text_bytes += e->output.n;
+        tell(t, &(struct event){ .type = EVENT_TOOL_RESULT, .tool = e->piece, .text = e->output });
+    }
+    tale_flush(t->tale);
+    turn_keep_up(t);
+}
+
+static void settle(struct errand *e, struct str output, bool failed)
+{
+    e->output = arena_str(&e->turn->question->arena, output);
+    e->piece.failed = failed;
+    e->is_done = true;
+    turn_log_tool(e->turn, e->piece.name, e->began ? clock_exact() - e->began : 0, failed);
+}
+
+/* As a model and a page can read it. */
+static void settle_badly(struct errand *e, struct str before, struct str behind, struct str words)
+{
+    struct buf message = BUF(NO_LIMIT_OF_OURS), out = BUF(NO_LIMIT_OF_OURS);
+
+    buf_add(&message, before);
+    buf_add(&message, e->piece.name);
+    buf_add(&message, behind);
+    buf_lit(&out, "{\"type\":\"error\",\"message\":");
+    json_add_str(&out, buf_str(&message));
+    buf_lit(&out, ",\"error\":");
+    json_add_str(&out, words);
+    buf_lit(&out, ",\"details\":null}");
+    settle(e, buf_str(&out), true);
+    buf_release(&out);
+    buf_release(&message);
+}
+
+static void run_is_over(struct errand *e)
+{
+    struct turn *t = e->turn;
+
+    e->run = NULL;
+    deadline_disarm(&e->limit);
+    t->work->running--;
+    tell_results(t);
+    if (t->work->running == 0 && t->waiting)
+        turn_resume(t, FAULT_NONE);
+}
+
+static void on_told(void *ctx, struct str output, bool failed)
+{
+    struct errand *e = ctx;
+    struct buf     cut = BUF(NO_LIMIT_OF_OURS);
+
+    tool_cut(e->tool, output, &cut);
+    if (failed)
+        settle_badly(e, STR("An error occurred while executing "), STR(""), buf_str(&cut));
+    else
+        settle(e, buf_str(&cut), false);
+    buf_release(&cut);
+    run_is_over(e);
+}
+
+static void took_too_long(struct deadline *d)
+{
+    struct errand *e = LIST_OWNER(d, struct errand, limit);
+    struct buf     behind = BUF(64);
+
+    e->tool->ops->cancel(e->run);
+    buf_addf(&behind, " timed out after %gs", (double)e->tool->timeout / (double)CLOCK_S);
+    settle_badly(e, STR(""), buf_str(&behind), STR("timeout"));
+    buf_release(&behind);
+    run_is_over(e);
+}
+
+/* ---- tools: run them ------------------------------------------------------------------------ */
+
+static bool read_arguments(struct errand *e)
+{
+    const char      *why;
+    struct json_doc *doc;
+    bool             good;
+
+    if (e->arguments.n == 0)
+        buf_lit(&e->arguments, "{}");
+    doc = json_read(buf_str(&e->arguments), &why);
+    good = json_type(json_root(doc)) == JSON_OBJECT;
+    if (!good)
+        settle_badly(e, STR("Invalid tool call arguments for tool "), STR(""),
+                     str_of(doc ? "they are no object" : why));
+    json_free(doc);
+    return good;
+}
+
+static void begin_run(struct errand *e)
+{
+    struct turn *t = e->turn;
+
+    if (!e->tool) {
+        settle_badly(e, STR("There is no tool named "), STR(""), STR("unknown_tool"));
+        return;
+    }
+    if (!read_arguments(e))
+        return;
+    e->began = clock_exact();
+    e->limit.run = took_too_long;
+    deadline_arm(&e->limit, clock_now() + e->tool->timeout);
+    t->work->running++;
+    e->run = e->tool->ops->start(e->tool,
+                                 &(struct tool_order){ .arguments = buf_str(&e->arguments),
+                                                       .whose = turn_whose(t),
+                                                       .call = e->piece.id,
+                                                       .request_id = t->request_id },
+                                 (struct tool_ear){ on_told, e });
+}
+
+static bool is_alone(const struct errand *e)
+{
+    return e->tool && e->tool->runs_alone;
+}
+
+static bool may_join(const struct work *w)
+{
+    return w->running == 0 ||
+           (!is_alone(w->errands[w->next]) && !is_alone(w->errands[w->next - 1]));
+}
+
+/* As many of those that are left as may run at the same time. */
+static void ask_tools(struct turn *t)
+{
+    struct work *w = t->work;
+
+    while (w->next < w->n_errands && may_join(w)) {
+        struct errand *e = w->errands[w->next++];
+
+        if (!e->is_done)
+            begin_run(e);
+    }
+    tell_results(t);
+    if (w->running == 0)
+        turn_resume(t, FAULT_NONE);
+}
+
+static void drop_tools(struct turn *t)
+{
+    for (size_t i = 0; i < t->work->n_errands; i++) {
+        struct errand *e = t->work->errands[i];
+
+        deadline_disarm(&e->limit);
+        if (e->run)
+            e->tool->ops->cancel(e->run);
+        e->run = NULL;
+    }
+    t->work->running = 0;
+}
+
+static void forget_errands(struct work *w)
+{
+    for (size_t i = 0; i < w->n_errands; i++)
+        buf_release(&w->errands[i]->arguments);
+    w->n_errands = w->next = 0;
+}
+
+/* The question as it was, and behind it all that was said and done since. */
+static void write_question(struct turn *t)
+{
+    struct work     *w = t->work;
+    struct question *q = t->question;
+    struct buf       calls = BUF(NO_LIMIT_OF_OURS);
+    struct message  *since, *all;
+    size_t           n;
+
+    gathering_write_calls(&w->said, &calls);
+    n = rounds_split(buf_str(&w->said.text), buf_str(&calls), &q->arena, &since);
+    buf_release(&calls);
+    all = arena_new(&q->arena, (w->n_asked + n) * sizeof *all);
+    for (size_t i = 0; i < w->n_asked + n; i++)
+        all[i] = i < w->n_asked ? w->asked[i] : since[i - w->n_asked];
+    q->messages = all;
+    q->n_messages = w->n_asked + n;
+    offer_tools(t);
+}
+
+static void begin_round(struct turn *t)
+{
+    t->work->rounds++;
+    forget_errands(t->work);
+    write_question(t);
+    t->grammar = (struct grammar){ 0 };
+    t->advice = (struct advice){ 0 };
+    t->words = STR("");
+    tally_next_round(&t->tally);
+    turn_begin_plan(t);
+}
+
+static enum step got_tools(struct turn *t, enum fault came)
+{
+    t->fault = came;
+    if (came)
+        return STEP_GONE;
+    if (t->work->next < t->work->n_errands)
+        return STEP_TOOLS;
+    if (t->work->asks_client)
+        return STEP_GONE;                     /* it is his turn now             */
+    if (t->work->rounds == t->catalog->settings->turns.max_rounds) {
+        t->fault = FAULT_TOO_MANY_ROUNDS;
+        return STEP_GONE;
+    }
+    begin_round(t);
+    return STEP_CHOOSE;
+}
+
+void turn_drop_tools(struct turn *t)
+{
+    if (!t->work)
+        return;
+    forget_errands(t->work);
+    gathering_release(&t->work->said);
+    toolset_release(&t->work->set);
+}
+
+const struct turn_step step_tools = { "tools", ask_tools, got_tools, drop_tools };
