@@ -10,7 +10,8 @@
 
 enum { LOCK, RESERVE, SETTLE, COUNT_USAGE, SWEEP_PACE, SWEEP_RESERVED, SWEEP_BILLED };
 
-/* A minute that slides: this one, and as much of the one before as is not over yet. */
+/* A minute that slides: this one, and as much of the one before as is not over yet. What comes
+ * late, from a connection that was given up, finds a turn that has been billed already. */
 static const char reserve_sql[] =
     "WITH t AS (SELECT date_trunc('minute', c) AS minute,"
     "  (extract(second FROM c) / 60)::float8 AS part, c AS now,"
@@ -23,7 +24,8 @@ static const char reserve_sql[] =
     "  ceil(coalesce(p1.requests, 0) + coalesce(p0.requests, 0) * (1 - t.part)) AS m_requests,"
     "  ceil(coalesce(p1.tokens, 0) + coalesce(p0.tokens, 0) * (1 - t.part)) AS m_tokens,"
     "  EXISTS (SELECT FROM runnel.reservation o WHERE o.tenant = a.tenant"
-    "   AND o.allowance = a.id AND o.turn = $4) AS had"
+    "   AND o.allowance = a.id AND o.turn = $4) OR EXISTS (SELECT FROM runnel.billed b"
+    "   WHERE b.tenant = a.tenant AND b.turn = $4) AS had"
     "  FROM t CROSS JOIN (SELECT a.*" MINE ") a"
     "  LEFT JOIN runnel.spending s ON s.tenant = a.tenant AND s.allowance = a.id AND s.day = t.day"
     "  LEFT JOIN runnel.pace p1 ON p1.tenant = a.tenant AND p1.allowance = a.id"

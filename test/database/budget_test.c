@@ -219,6 +219,18 @@ TEST(a_reservation_that_nobody_settles_expires)
     close_store();
 }
 
+/* As one does that a connection held back on which it was given up long ago. */
+TEST(a_reservation_that_comes_behind_the_bill_holds_nothing)
+{
+    begin("tokens_per_day", "10");
+    assert_int_equal(reserve("a", 4, 0), BUDGET_FREE);
+    settle("a", 1, 1, 0);
+    assert_int_equal(reserve("a", 4, 0), BUDGET_FREE);
+    assert_int_equal(number("SELECT count(*) FROM runnel.reservation"), 0);
+    assert_int_equal(number("SELECT requests FROM runnel.pace"), 1);
+    close_store();
+}
+
 TEST(a_turn_that_was_refused_gives_back_and_is_no_usage)
 {
     begin("streams", "1");
@@ -341,6 +353,7 @@ int main(void)
         cmocka_unit_test(each_limit_stands_in_the_way_and_no_other),
         cmocka_unit_test(what_was_not_used_is_given_back),
         cmocka_unit_test(a_reservation_that_nobody_settles_expires),
+        cmocka_unit_test(a_reservation_that_comes_behind_the_bill_holds_nothing),
         cmocka_unit_test(a_turn_that_was_refused_gives_back_and_is_no_usage),
         cmocka_unit_test(every_allowance_that_speaks_of_the_asker_counts),
         cmocka_unit_test(what_no_limit_looks_at_any_more_is_forgotten),
