@@ -239,6 +239,40 @@ TEST(members_are_put_beside_each_other)
     close_store();
 }
 
+TEST(words_are_found_in_all_chats_of_a_person)
+{
+    struct new_message  m = said(KEPT_USER, "The CAFÉ opens at 100%", "1");
+    struct message_call c = { 0 };
+    struct whose        carl = anna;
+    struct chat_name    one, two;
+
+    open_store(2);
+    carl.owner = STR("carl");
+    one.id = chat_of(&carl, "breakfast");
+    two.id = chat_of(&carl, "supper");
+    AWAIT(c, message_append(store, &c, &carl, one, &m));
+    m = said(KEPT_ASSISTANT, "that café", "2");
+    AWAIT(c, message_append(store, &c, &carl, two, &m));
+    m = said(KEPT_VIEW, "a view of the café", "3");
+    AWAIT(c, message_append(store, &c, &carl, two, &m));
+    AWAIT(c, message_search(store, &c, &carl, STR("Café"), 10));
+    check_end(c, STORE_OK);
+    assert_int_equal(c.n, 2);
+    check_str(c.messages[0].content, "that café"); /* the newest first              */
+    check_str(c.messages[0].name, "supper");
+    check_str(c.messages[1].name, "breakfast");
+    AWAIT(c, message_search(store, &c, &carl, STR("Café"), 1));
+    assert_int_equal(c.n, 1);
+    AWAIT(c, message_search(store, &c, &carl, STR("100%"), 10));
+    assert_int_equal(c.n, 1);
+    AWAIT(c, message_search(store, &c, &carl, STR("100_"), 10));
+    assert_int_equal(c.n, 0);                 /* no signs of its own            */
+    AWAIT(c, message_search(store, &c, &anna, STR("Café"), 10));
+    assert_int_equal(c.n, 0);
+    verb_drop(&c.verb);
+    close_store();
+}
+
 TEST(strangers_read_count_and_write_nothing)
 {
     struct new_message  m = said(KEPT_USER, "mine", "mine");
@@ -397,6 +431,7 @@ int main(void)
         cmocka_unit_test(the_last_ones_are_those_before_a_place),
         cmocka_unit_test(an_empty_chat_has_no_messages_and_a_missing_one_is_not_found),
         cmocka_unit_test(members_are_put_beside_each_other),
+        cmocka_unit_test(words_are_found_in_all_chats_of_a_person),
         cmocka_unit_test(strangers_read_count_and_write_nothing),
         cmocka_unit_test(what_cannot_be_kept_is_refused_and_takes_no_place),
         cmocka_unit_test(writers_at_once_leave_no_gaps_and_no_doubles),

@@ -61,6 +61,7 @@ static const char *const rows[] = {
     "message_count(" CHAT ", " ROLES ")",
     "message_page(" CHAT ", " ROLES ", 20, 20)",
     "message_last(" CHAT ", " ROLES ", 50, 21)",
+    "message_search(" ANNA ", 'word', 5)",
     "message_annotate(" CHAT ", 5, '{}')",
     "turn_claim_in_chat(" CHAT ", 'new', 'k', NULL, 'm', 'p1', 30000, 'user', 'a', '', '{}', '')",
     "turn_find_claimed(1, 'anna', 'k1', 'new', NULL)",

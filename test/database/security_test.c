@@ -65,7 +65,7 @@ static void make_annas_things(void)
         .key = STR("annas-key"),
         .model = STR("m"),
         .holder = STR("p1"),
-        .content = STR("c"),
+        .content = STR("may"),
         .name = STR("n"),
         .more = STR("{\"a\": 1}"),
         .tool_calls = STR("[]"),

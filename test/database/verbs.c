@@ -109,6 +109,14 @@ MESSAGE_VERB(message_page, ROLES_ALL, p->offset, p->limit)
 MESSAGE_VERB(message_last, ROLES_ALL, p->seq, p->limit)
 MESSAGE_VERB(message_annotate, p->message, p->more)
 
+static void try_message_search(const struct probe *p, struct outcome *o)
+{
+    struct message_call c = { 0 };
+
+    AWAIT(c, message_search(store, &c, &p->whose, p->content, p->limit));
+    tell_messages(&c, o);
+}
+
 /* ---- turns ----------------------------------------------------------------------------- */
 
 static void tell_turn(struct turn_call *c, struct outcome *o)
@@ -308,6 +316,7 @@ const struct verb_row verb_rows[] = {
     ROW(message_page, VERB_FINDS_NOTHING, false, true, true, 3),
     ROW(message_last, VERB_FINDS_NOTHING, false, true, true, 3),
     ROW(message_annotate, VERB_FINDS_NOTHING, true, true, true, 4),
+    ROW(message_search, VERB_LISTS_NOTHING, false, true, true, 3),
     ROW(turn_claim, VERB_MAKES_OWN, false, true, true, 11),
     ROW(turn_find_key, VERB_FINDS_NOTHING, false, false, true, 2),
     ROW(turn_end, VERB_IS_ANOTHERS, true, false, true, 8),
