@@ -2,10 +2,10 @@
 #include "api/api.h"
 #include "api/dbgpt_answer.h"
 #include "api/dbgpt_dialect.h"
+#include "api/dbgpt_kept.h"
 #include "api/dbgpt_lax.h"
 #include "api/dbgpt_visit.h"
 #include "api/guard.h"
-#include "base/clock.h"
 #include "base/id.h"
 #include "turn/offer.h"
 #include "wire/http_text.h"
@@ -21,10 +21,9 @@ enum {
 
 /* ---- what a request asks for ------------------------------------------------------------------- */
 
-/* Of the conversations that are looked at: empty ones are of any. */
 struct wanted {
-    struct str uid, mode, user, system;
-    bool       as_page, is_one;
+    struct dbgpt_wanted what;
+    bool                as_page, is_one;
 };
 
 static struct wanted *wanted_new(struct visit *v)
@@ -88,10 +87,10 @@ static bool takes_body(struct visit *v, const struct http_reader *rq, struct wan
     else if (json_type(l.body) != JSON_OBJECT)
         lax_mistake(&l, STR(""),
                     "Input should be a valid dictionary or object to extract fields from");
-    lax_str(&l, "chat_mode", &v->arena, &w->mode);
-    lax_str(&l, "conv_uid", &v->arena, &w->uid);
-    lax_str(&l, "user_name", &v->arena, &w->user);
-    lax_str(&l, "sys_code", &v->arena, &w->system);
+    lax_str(&l, "chat_mode", &v->arena, &w->what.mode);
+    lax_str(&l, "conv_uid", &v->arena, &w->what.uid);
+    lax_str(&l, "user_name", &v->arena, &w->what.user);
+    lax_str(&l, "sys_code", &v->arena, &w->what.system);
     if (mistakes.n) {
         dbgpt_fail(v->x, "E0001", buf_str(&mistakes), "invalid_request_error");
         visit_end(v);
@@ -102,26 +101,6 @@ static bool takes_body(struct visit *v, const struct http_reader *rq, struct wan
 }
 
 /* ---- a conversation ------------------------------------------------------------------------------ */
-
-/* "2026-03-20 10:00:00" */
-static void add_time(int64_t micros, struct buf *out)
-{
-    char text[CLOCK_ISO_SIZE];
-
-    clock_iso(micros, text);
-    text[10] = ' ';
-    text[19] = '\0';
-    json_add_str(out, str_of(text));
-}
-
-static void add_or_null(struct buf *out, const char *name, struct str value)
-{
-    buf_addf(out, ",\"%s\":", name);
-    if (value.n)
-        json_add_str(out, value);
-    else
-        buf_lit(out, "null");
-}
 
 static void add_chat(const struct kept_chat *c, struct buf *out)
 {
@@ -136,40 +115,22 @@ static void add_chat(const struct kept_chat *c, struct buf *out)
     buf_lit(out, ",\"chat_mode\":");
     json_add_str(out, c->mode);
     buf_lit(out, ",\"app_code\":null,\"select_param\":null");
-    add_or_null(out, "model_name", json_str(json_get(more, "model_name")));
-    add_or_null(out, "user_name", json_str(json_get(more, "user_name")));
-    add_or_null(out, "sys_code", json_str(json_get(more, "sys_code")));
+    dbgpt_add_or_null(out, "model_name", json_str(json_get(more, "model_name")));
+    dbgpt_add_or_null(out, "user_name", json_str(json_get(more, "user_name")));
+    dbgpt_add_or_null(out, "sys_code", json_str(json_get(more, "sys_code")));
     buf_lit(out, ",\"gmt_created\":");
-    add_time(c->created_at, out);
+    dbgpt_add_time(out, c->created_at);
     buf_lit(out, ",\"gmt_modified\":");
-    add_time(c->updated_at, out);
+    dbgpt_add_time(out, c->updated_at);
     buf_lit(out, "}");
     json_free(doc);
-}
-
-static bool is_or_any(struct str value, struct str wanted)
-{
-    return !wanted.n || str_eq(value, wanted);
-}
-
-static bool is_wanted(const struct kept_chat *c, const struct wanted *w)
-{
-    const char        *why;
-    struct json_doc   *doc = json_read(c->more, &why);
-    const struct json *more = json_root(doc);
-    bool               is = is_or_any(c->uid, w->uid) && is_or_any(c->mode, w->mode) &&
-              is_or_any(json_str(json_get(more, "user_name")), w->user) &&
-              is_or_any(json_str(json_get(more, "sys_code")), w->system);
-
-    json_free(doc);
-    return is;
 }
 
 /* ---- lists --------------------------------------------------------------------------------------- */
 
 static bool is_filtered(const struct wanted *w)
 {
-    return w->uid.n || w->mode.n || w->user.n || w->system.n;
+    return w->what.uid.n || w->what.mode.n || w->what.user.n || w->what.system.n;
 }
 
 static int64_t offset_of(const struct visit *v)
@@ -185,7 +146,7 @@ static int64_t add_chats(const struct visit *v, struct buf *out)
     bool                 any = false;
 
     for (size_t i = 0; i < v->chats.n; i++) {
-        if (!is_wanted(&v->chats.chats[i], w))
+        if (!dbgpt_is_wanted(&v->chats.chats[i], &w->what))
             continue;
         if (n >= from && n < from + v->page_size) {
             buf_add(out, any ? STR(",") : STR(""));
@@ -245,9 +206,9 @@ void dbgpt_serve_list(struct http_exchange *x, const struct http_reader *rq)
 
     if (!v || !takes_pages(v, rq))
         return;
-    if (!query_text(v, rq, "user_name", &w->user))
-        query_text(v, rq, "user_id", &w->user);
-    query_text(v, rq, "sys_code", &w->system);
+    if (!query_text(v, rq, "user_name", &w->what.user))
+        query_text(v, rq, "user_id", &w->what.user);
+    query_text(v, rq, "sys_code", &w->what.system);
     find_chats(v);
 }
 
@@ -281,12 +242,12 @@ void dbgpt_serve_query(struct http_exchange *x, const struct http_reader *rq)
         return;
     w->is_one = true;
     v->page = v->page_size = 1;
-    if (!w->uid.n) {
+    if (!w->what.uid.n) {
         find_chats(v);
         return;
     }
     v->chats.verb.done = on_one;
-    chat_find(api_store(), &v->chats, &v->whose, (struct chat_name){ .uid = w->uid });
+    chat_find(api_store(), &v->chats, &v->whose, (struct chat_name){ .uid = w->what.uid });
 }
 
 /* ---- a new one ------------------------------------------------------------------------------------- */
@@ -309,7 +270,7 @@ void dbgpt_serve_new(struct http_exchange *x, const struct http_reader *rq)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (http_query_get(rq->target.query, str_of(names[i]), &arena, &value) != HTTP_QUERY_FOUND)
             value = STR("");
-        add_or_null(&out, names[i], value);
+        dbgpt_add_or_null(&out, names[i], value);
     }
     buf_lit(&out, ",\"select_param\":null,\"model_name\":null}");
     dbgpt_answer(x, buf_str(&out));
@@ -348,59 +309,15 @@ void dbgpt_serve_delete(struct http_exchange *x, const struct http_reader *rq)
 /* ---- what was said in one --------------------------------------------------------------------------- */
 
 struct history {
-    struct buf out;
-    int64_t    seen, round;
-    bool       lacks_view;                    /* the last one was an answer     */
-    struct str answer;
-    int64_t    answer_at;
-    struct str model;
+    struct dbgpt_history said;
+    int64_t              seen;
 };
 
 static void release_history(struct visit *v)
 {
     struct history *h = v->ctx;
 
-    buf_release(&h->out);
-}
-
-static void add_said(struct history *h, const char *role, struct str text, int64_t at)
-{
-    buf_addf(&h->out, "%s{\"role\":\"%s\",\"context\":", h->out.n > 1 ? "," : "", role);
-    json_add_str(&h->out, text);
-    buf_addf(&h->out, ",\"order\":%lld,\"time_stamp\":", (long long)h->round);
-    add_time(at, &h->out);
-    add_or_null(&h->out, "model_name", h->model);
-    buf_lit(&h->out, ",\"feedback\":{}}");
-}
-
-static void add_missing_view(struct history *h)
-{
-    if (h->lacks_view)
-        add_said(h, "view", h->answer, h->answer_at);
-    h->lacks_view = false;
-}
-
-static void add_message(struct visit *v, const struct kept_message *m)
-{
-    struct history *h = v->ctx;
-
-    if (m->state == KEPT_STREAMING)
-        return;
-    if (m->role == KEPT_VIEW) {
-        add_said(h, "view", m->content, m->created_at);
-        h->lacks_view = false;
-        return;
-    }
-    add_missing_view(h);
-    if (m->role == KEPT_USER) {
-        h->round++;
-        add_said(h, "human", m->content, m->created_at);
-    } else if (m->role == KEPT_ASSISTANT) {
-        add_said(h, "ai", m->content, m->created_at);
-        h->lacks_view = true;
-        h->answer = arena_str(&v->arena, m->content);
-        h->answer_at = m->created_at;
-    }
+    buf_release(&h->said.out);
 }
 
 static void look_on(struct visit *v);
@@ -415,15 +332,14 @@ static void on_messages(struct verb *verb)
         return;
     }
     for (size_t i = 0; i < v->messages.n; i++)
-        add_message(v, &v->messages.messages[i]);
+        dbgpt_history_add(&h->said, &v->messages.messages[i]);
     h->seen += (int64_t)v->messages.n;
     if (v->messages.n && h->seen < v->messages.total) {
         look_on(v);
         return;
     }
-    add_missing_view(h);
-    buf_lit(&h->out, "]");
-    dbgpt_visit_answer(v, buf_str(&h->out));
+    dbgpt_history_end(&h->said);
+    dbgpt_visit_answer(v, buf_str(&h->said.out));
 }
 
 static void look_on(struct visit *v)
@@ -443,8 +359,7 @@ void dbgpt_serve_history(struct http_exchange *x, const struct http_reader *rq)
         return;
     h = v->ctx = arena_new(&v->arena, sizeof *h);
     v->release = release_history;
-    h->out = BUF(LIST_LIMIT);
-    h->model = offer_count() ? offer_name(offer_at(0)) : STR("");
-    buf_lit(&h->out, "[");
+    dbgpt_history_begin(&h->said, &v->arena, offer_count() ? offer_name(offer_at(0)) : STR(""),
+                        LIST_LIMIT);
     look_on(v);
 }
