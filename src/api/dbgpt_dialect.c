@@ -69,12 +69,54 @@ static void begin_chunk(const struct dbgpt_state *s, struct buf *out)
     buf_lit(out, ", \"choices\": [{\"index\": 0, ");
 }
 
+/* Of the bytes at the front of `s`: those of a character that ends a line in Python, although
+ * it ends none of a stream; else 0. */
+static size_t line_end_at(struct str s, const char **escaped)
+{
+    static const struct {
+        struct str  bytes;
+        const char *escaped;
+    } ends[] = {
+        { STR_INIT("\xc2\x85"), "\\u0085" },
+        { STR_INIT("\xe2\x80\xa8"), "\\u2028" },
+        { STR_INIT("\xe2\x80\xa9"), "\\u2029" },
+    };
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (str_starts(s, ends[i].bytes)) {
+            *escaped = ends[i].escaped;
+            return ends[i].bytes.n;
+        }
+    return 0;
+}
+
+/* Its own client reads lines as Python does, and takes each for a whole event. */
+static void add_text(struct str text, struct buf *out)
+{
+    const char *escaped = "";
+    size_t      from = 0, n;
+
+    buf_lit(out, "\"");
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] != '\xc2' && text.p[i] != '\xe2')
+            continue;
+        n = line_end_at(str_from(text, i), &escaped);
+        if (!n)
+            continue;
+        json_add_text(out, (struct str){ text.p + from, i - from });
+        buf_add(out, str_of(escaped));
+        from = i + n;
+    }
+    json_add_text(out, str_from(text, from));
+    buf_lit(out, "\"");
+}
+
 static void write_delta(const struct dbgpt_state *s, const char *member, struct str text,
                         const char *reason, struct buf *out)
 {
     begin_chunk(s, out);
     buf_addf(out, "\"delta\": {" ROLE "\"%s\": ", member);
-    json_add_str(out, text);
+    add_text(text, out);
     buf_lit(out, "}");
     if (s->has_extra_members)
         buf_addf(out, ", \"finish_reason\": %s", reason);

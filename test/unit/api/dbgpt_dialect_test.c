@@ -51,6 +51,17 @@ TEST(a_stream)
     end(s);
 }
 
+/* What ends a line for Python, and for nobody else. */
+TEST(a_stream_that_is_read_by_lines)
+{
+    struct dbgpt_state *s = begin(true);
+
+    tell(s, EVENT_DELTA, STR("\u2028a\xc2\x85\u2029"));
+    tell(s, EVENT_DELTA, STR("\u2027\u202a\xc2\x84"));
+    check_buf(&out, CHUNK("\"\\u2028a\\u0085\\u2029\"") CHUNK("\"\u2027\u202a\xc2\x84\""));
+    end(s);
+}
+
 TEST(a_stream_that_fails)
 {
     struct dbgpt_state *s = begin(true);
@@ -229,6 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream),
+        cmocka_unit_test(a_stream_that_is_read_by_lines),
         cmocka_unit_test(a_stream_that_fails),
         cmocka_unit_test(the_text_so_far),
         cmocka_unit_test(the_text_so_far_in_objects),
