@@ -57,6 +57,7 @@ void dbgpt_serve_list(struct http_exchange *x, const struct http_reader *rq);
 void dbgpt_serve_query(struct http_exchange *x, const struct http_reader *rq);
 void dbgpt_serve_query_page(struct http_exchange *x, const struct http_reader *rq);
 void dbgpt_serve_delete(struct http_exchange *x, const struct http_reader *rq);
+void dbgpt_serve_export(struct http_exchange *x, const struct http_reader *rq);
 void dbgpt_serve_history(struct http_exchange *x, const struct http_reader *rq);
 void dbgpt_serve_health(struct http_exchange *x, const struct http_reader *rq);
 void xcx_serve_history(struct http_exchange *x, const struct http_reader *rq);

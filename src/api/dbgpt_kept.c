@@ -68,6 +68,17 @@ static void add_missing_view(struct dbgpt_history *h)
     h->lacks_view = false;
 }
 
+/* An answer that failed before its first word is told by its view alone. */
+static void add_answer(struct dbgpt_history *h, const struct kept_message *m)
+{
+    if (!m->content.n && m->state != KEPT_COMPLETE)
+        return;
+    add_said(h, "ai", m->content, m->created_at);
+    h->lacks_view = true;
+    h->answer = arena_str(h->arena, m->content);
+    h->answer_at = m->created_at;
+}
+
 void dbgpt_history_add(struct dbgpt_history *h, const struct kept_message *m)
 {
     if (m->state == KEPT_STREAMING)
@@ -82,10 +93,7 @@ void dbgpt_history_add(struct dbgpt_history *h, const struct kept_message *m)
         h->round++;
         add_said(h, "human", m->content, m->created_at);
     } else if (m->role == KEPT_ASSISTANT) {
-        add_said(h, "ai", m->content, m->created_at);
-        h->lacks_view = true;
-        h->answer = arena_str(h->arena, m->content);
-        h->answer_at = m->created_at;
+        add_answer(h, m);
     }
 }
 

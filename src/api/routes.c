@@ -45,6 +45,8 @@ static const struct route routes[] = {
       false },
     { HTTP_METHOD_GET, "/api/v1/chat/dialogue/messages/history", dbgpt_serve_history, ROUTE_PLAIN,
       ROUTE_DBGPT, false },
+    { HTTP_METHOD_GET, "/api/v1/chat/dialogue/export_messages", dbgpt_serve_export, ROUTE_PLAIN,
+      ROUTE_DBGPT, false },
     { HTTP_METHOD_GET, "/api/v1/chat/dialogue/health", dbgpt_serve_health, ROUTE_PLAIN, ROUTE_OPEN,
       true },
     { HTTP_METHOD_GET, "/api/v1/chat/dialogue/test_auth", dbgpt_serve_health, ROUTE_PLAIN,
