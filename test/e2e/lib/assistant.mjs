@@ -55,9 +55,9 @@ export async function stage() {
   s.cluster = await cluster({ fast: true });
   s.near = await startProvider({ kind: 'openai', key: KEY, control: false });
   s.far = await startProvider({ kind: 'openai', key: KEY, control: false });
-  s.serve = async ({ kept = true, assistant = {}, ...more } = {}) => {
+  s.serve = async ({ kept = true, assistant = {}, provider = {}, ...more } = {}) => {
     const db = kept ? await database({ on: s.cluster }) : null;
-    const of = (name) => ({ name, kind: 'openai', base_url: `${s[name].url}/v1`, api_key: KEY, retries: 0, breaker_failures: 0 });
+    const of = (name) => ({ name, kind: 'openai', base_url: `${s[name].url}/v1`, api_key: KEY, retries: 0, breaker_failures: 0, ...provider });
     const server = await start({
       ...(db && { database: { url: db.url } }),
       access: { keys: [ANNA, BORIS] },
