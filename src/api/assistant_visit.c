@@ -4,11 +4,10 @@
 #include "api/assistant_answer.h"
 #include "base/clock.h"
 #include "base/id.h"
-#include "wire/sha256.h"
 
 #include <stdio.h>
 
-enum { UID_BYTES = 20, RANDOM_DIGITS = 9 };
+enum { RANDOM_DIGITS = 9 };
 
 static const char no_session[] = "会话不存在";
 
@@ -27,18 +26,7 @@ struct visit *assistant_visit_kept(struct http_exchange *x)
 
 void assistant_visit_name(struct visit *v, struct str session)
 {
-    struct buf    both = BUF(v->whose.owner.n + session.n + 1);
-    unsigned char digest[SHA256_BYTES];
-    char          uid[2 * UID_BYTES + 1];
-
-    buf_add(&both, v->whose.owner);
-    buf_add_char(&both, '\n');
-    buf_add(&both, session);
-    sha256(buf_str(&both), digest);
-    buf_release(&both);
-    for (size_t i = 0; i < UID_BYTES; i++)
-        snprintf(uid + 2 * i, 3, "%02x", digest[i]);
-    v->chat = (struct chat_name){ .uid = arena_str(&v->arena, str_of(uid)) };
+    visit_name(v, session);
 }
 
 struct str assistant_new_session(struct arena *a)

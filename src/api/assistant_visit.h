@@ -1,8 +1,7 @@
 /* assistant_visit.h - what the assistant's requests share: whose session it is, and what is said
  * when the database has no good answer.
  *
- * Sessions are named by their clients, so that two people may use one name. What is kept is named
- * by a digest of the person and the name; the name itself stands in the chat's `more`.
+ * Sessions are named by their clients (visit_name()); the name itself stands in the chat's `more`.
  */
 #ifndef API_ASSISTANT_VISIT_H
 #define API_ASSISTANT_VISIT_H

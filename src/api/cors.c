@@ -31,7 +31,7 @@ void cors_add_fields(struct http_exchange *x, const struct http_reader *rq,
         buf_lit(&fields, ", retry-after, x-should-retry, x-ratelimit-limit-requests, "
                          "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
                          "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, "
-                         "x-ratelimit-reset-tokens\r\n");
+                         "x-ratelimit-reset-tokens, x-conversation-id\r\n");
     }
     if (fields.n)
         http_add_fields(x, buf_str(&fields));

@@ -204,6 +204,7 @@ static bool read_options(const struct json *body, struct openai_wish *wish,
         return problem(p, "n", "'n' must be 1: this service gives one answer to one question");
     wish->stream = json_is_true(json_get(body, "stream"));
     wish->include_usage = json_is_true(usage);
+    wish->store = json_is_true(json_get(body, "store"));
     return true;
 }
 

@@ -11,6 +11,7 @@
 
 struct openai_wish {
     bool stream, include_usage;
+    bool store;                               /* it is to be kept               */
 };
 
 struct openai_problem {

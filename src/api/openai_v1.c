@@ -6,6 +6,7 @@
 #include "api/guard.h"
 #include "api/once.h"
 #include "api/openai_dialect.h"
+#include "api/openai_keep.h"
 #include "api/openai_refusal.h"
 #include "api/sse_sink.h"
 #include "api/whole_sink.h"
@@ -42,7 +43,7 @@ static void start_turn(struct http_exchange *x, struct question *q, const struct
         .route = route->path,
         .request_id = str_of(x->id),
         .client = str_of(x->client),
-        .keeping = keeping && keeping->key.n ? keeping : NULL,
+        .keeping = keeping && (keeping->key.n || keeping->keeps_chat) ? keeping : NULL,
         .on_leave = (enum leaving)api_settings()->openai.on_leave,
     });
 }
@@ -80,7 +81,44 @@ static struct json_doc *read_json(const struct http_reader *rq, struct openai_pr
     return doc;
 }
 
-/* Of a chat that the client keeps itself we only know whether it was asked before. */
+/* Lives in its question. */
+struct asking {
+    struct openai_keeping keep;
+    struct openai_wish    wish;
+};
+
+/* The model is looked for again, as the settings may have been read anew meanwhile. */
+static void on_kept(struct openai_keeping *k)
+{
+    const struct asking *a = k->ctx;
+    const struct model  *model = find_model(k->x, k->question);
+
+    if (model)
+        start_turn(k->x, k->question, model, make_sink(k->x, k->question, &a->wish), &k->keeping);
+}
+
+static void keep(struct http_exchange *x, const struct http_reader *rq, struct question *q,
+                 const struct openai_wish *wish, const struct turn_keeping *keeping)
+{
+    struct asking *a = arena_new(&q->arena, sizeof *a);
+
+    *a = (struct asking){ { .x = x, .question = q, .keeping = *keeping, .kept = on_kept, .ctx = a },
+                          *wish };
+    openai_keep(&a->keep, rq);
+}
+
+/* Who wants it kept must not believe that it is where nothing can be. */
+static bool may_be_kept(struct http_exchange *x, const struct openai_wish *wish)
+{
+    if (!wish->store || api_store())
+        return true;
+    openai_refuse(x, 400, "nothing can be kept here, as this service has no database", "store",
+                  "no_database");
+    return false;
+}
+
+/* Of a chat that the client keeps itself we only know whether it was asked before, unless it wants
+ * it to be kept here, too. */
 void openai_ask(struct http_exchange *x, const struct http_reader *rq, struct question *q,
                 const struct openai_wish *wish)
 {
@@ -93,7 +131,11 @@ void openai_ask(struct http_exchange *x, const struct http_reader *rq, struct qu
     if (!once_read(x, rq, &q->arena, &keeping, &why)) {
         openai_refuse(x, 400, why, NULL, "invalid_idempotency_key");
         question_free(q);
-    } else if ((model = find_model(x, q))) {
+    } else if (!may_be_kept(x, wish)) {
+        question_free(q);
+    } else if ((model = find_model(x, q)) && wish->store) {
+        keep(x, rq, q, wish, &keeping);
+    } else if (model) {
         start_turn(x, q, model, make_sink(x, q, wish), &keeping);
     }
 }

@@ -2,6 +2,11 @@
 
 #include "api/guard.h"
 #include "base/mem.h"
+#include "wire/sha256.h"
+
+#include <stdio.h>
+
+enum { UID_BYTES = 20 };
 
 static void client_gone(void *user)
 {
@@ -29,4 +34,20 @@ void visit_end(struct visit *v)
     json_free(v->body);
     arena_release(&v->arena);
     mem_free(v);
+}
+
+void visit_name(struct visit *v, struct str name)
+{
+    struct buf    both = BUF(v->whose.owner.n + name.n + 1);
+    unsigned char digest[SHA256_BYTES];
+    char          uid[2 * UID_BYTES + 1];
+
+    buf_add(&both, v->whose.owner);
+    buf_add_char(&both, '\n');
+    buf_add(&both, name);
+    sha256(buf_str(&both), digest);
+    buf_release(&both);
+    for (size_t i = 0; i < UID_BYTES; i++)
+        snprintf(uid + 2 * i, 3, "%02x", digest[i]);
+    v->chat = (struct chat_name){ .uid = arena_str(&v->arena, str_of(uid)) };
 }

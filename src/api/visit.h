@@ -30,4 +30,8 @@ struct visit {
 struct visit *visit_new(struct http_exchange *x, const char *dialect);
 void          visit_end(struct visit *v);     /* it was answered, or is a turn now */
 
+/* Fills v->chat, where clients name their chats as they like, and two may use one name: by a
+ * digest of the owner and the name. */
+void visit_name(struct visit *v, struct str name);
+
 #endif

@@ -198,7 +198,7 @@ static void send_claim(struct memory *m)
                                       .lease = t->catalog->settings->turns.lease,
                                       .keeps_chat = k->keeps_chat,
                                       .chat = k->chat,
-                                      .role = KEPT_USER,
+                                      .role = k->is_of_tool ? KEPT_TOOL : KEPT_USER,
                                       .content = k->content,
                                       .name = k->name,
                                       .more = k->more,

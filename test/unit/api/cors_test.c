@@ -48,7 +48,7 @@ static void serve(const char *fields, struct buf *always, struct buf *preflight)
 #define EXPOSED                                                                                    \
     "access-control-expose-headers: x-trace, retry-after, x-should-retry, "                        \
     "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "     \
-    "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens\r\n"
+    "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-conversation-id\r\n"
 #define METHODS                                                                                    \
     "access-control-allow-methods: GET, POST, PUT, PATCH, DELETE, OPTIONS\r\n"                     \
     "access-control-max-age: 600\r\n"
