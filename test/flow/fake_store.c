@@ -224,7 +224,7 @@ static void check_taking(const struct turn_taking *t)
     assert_int_equal(t->keeps_chat, keeping.keeps_chat);
     assert_int_equal(t->chat.id, keeping.chat.id);
     assert_true(str_eq(t->chat.uid, keeping.chat.uid));
-    assert_int_equal(t->role, KEPT_USER);
+    assert_int_equal(t->role, keeping.is_of_tool ? KEPT_TOOL : KEPT_USER);
     assert_true(str_eq(t->key, keeping.key));
     assert_true(str_eq(t->question_hash, keeping.question_hash));
     assert_true(str_eq(t->content, keeping.content));

@@ -205,7 +205,7 @@ TEST(all_of_the_answer_is_saved)
 TEST(some_of_it_is_counted_and_carried_on_in_another_way)
 {
     kept_world("Swduf");
-    keeping.counts_characters = keeping.goes_on = true;
+    keeping.counts_characters = keeping.goes_on = keeping.is_of_tool = true;
     ask();
     kept_end();
     assert_int_equal(fake.tokens_used, 7);
