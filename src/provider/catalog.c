@@ -201,6 +201,13 @@ bool target_can(const struct target *t, enum asked asked)
     return asked == ASKED_CHAT || t->provider->ops->gives_embeddings;
 }
 
+bool target_takes(const struct target *t, const struct question *q)
+{
+    const struct provider *p = t->provider;
+
+    return target_can(t, q->asked) && (!p->ops->takes || p->ops->takes(p, q));
+}
+
 bool target_has_room(const struct target *t)
 {
     return gate_has_room(&t->standing->gate) && gate_has_room(&t->provider->standing->gate);

@@ -20,6 +20,7 @@ struct target {
 };
 
 bool target_can(const struct target *t, enum asked asked);
+bool target_takes(const struct target *t, const struct question *q);      /* and can */
 
 /* Who is asked now need not wait in its line or its provider's. */
 bool target_has_room(const struct target *t);

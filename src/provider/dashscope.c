@@ -181,7 +181,7 @@ static void write_history(const struct question *q, size_t n, struct members *m)
     buf_release(&text);
 }
 
-/* An application fetches pictures from where they are. */
+/* An application fetches pictures from where they are, and only those of the question. */
 static void write_images(const struct question *q, struct members *m)
 {
     struct message_walk w = message_walk(q);
@@ -205,6 +205,11 @@ static void write_images(const struct question *q, struct members *m)
     if (any)
         buf_lit(m->out, "]");
     message_walk_end(&w);
+}
+
+static bool app_takes_part(const struct message_walk *w, struct str picture)
+{
+    return w->next == w->question->n_messages && str_starts(picture, STR("http"));
 }
 
 static struct json_doc *read_own_input(const struct question *q)
@@ -319,6 +324,11 @@ static void write_path(const struct provider *p, const struct question *q, struc
     }
 }
 
+static bool takes(const struct provider *p, const struct question *q)
+{
+    return !is_app(p) || parts_are_taken(q, app_takes_part);
+}
+
 const struct upstream_kind dashscope_kind = { &dashscope_source, write_path, write_fields,
                                               write_body };
 
@@ -329,6 +339,7 @@ static struct call *start(struct provider *p, const struct question *q, struct s
 }
 
 const struct provider_ops dashscope_provider = {
+    .takes = takes,
     .start = start,
     .pause = upstream_pause,
     .resume = upstream_resume,

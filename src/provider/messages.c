@@ -167,6 +167,32 @@ bool part_is_image(const struct json *part, struct str *url)
     return str_eq(json_str(json_get(part, "type")), STR("image_url")) && url->n > 0;
 }
 
+static bool are_taken(const struct message_walk *w,
+                      bool (*takes)(const struct message_walk *w, struct str picture))
+{
+    struct json_walk   parts = json_walk(message_parts(w));
+    const struct json *part;
+    struct str         text, picture;
+
+    while ((part = json_walk_next(&parts)))
+        if (!part_is_text(part, &text) &&
+            !takes(w, part_is_image(part, &picture) ? picture : STR("")))
+            return false;
+    return true;
+}
+
+bool parts_are_taken(const struct question *q,
+                     bool (*takes)(const struct message_walk *w, struct str picture))
+{
+    struct message_walk w = message_walk(q);
+    bool                all = true;
+
+    while (all && message_walk_next(&w))
+        all = are_taken(&w, takes);
+    message_walk_end(&w);
+    return all;
+}
+
 bool data_url_read(struct str url, struct str *type, struct str *base64)
 {
     const struct str scheme = STR("data:"), coding = STR(";base64");

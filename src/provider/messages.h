@@ -52,6 +52,11 @@ const struct json *message_parts(const struct message_walk *w);
 bool part_is_text(const struct json *part, struct str *text);
 bool part_is_image(const struct json *part, struct str *url);
 
+/* Whether all parts of all messages that are no texts are taken. What is no picture either comes
+ * with an empty address. */
+bool parts_are_taken(const struct question *q,
+                     bool (*takes)(const struct message_walk *w, struct str picture));
+
 /* data:image/png;base64,... */
 bool data_url_read(struct str url, struct str *type, struct str *base64);
 

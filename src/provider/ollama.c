@@ -39,6 +39,20 @@ static void write_calls(const struct json *raw, struct members *m)
 }
 
 /* Only pictures that came along: Ollama fetches none. */
+static bool takes_part(const struct message_walk *w, struct str picture)
+{
+    struct str type, base64;
+
+    (void)w;
+    return data_url_read(picture, &type, &base64);
+}
+
+static bool takes(const struct provider *p, const struct question *q)
+{
+    (void)p;
+    return parts_are_taken(q, takes_part);
+}
+
 static void write_images(const struct json *parts, struct members *m)
 {
     struct json_walk   w = json_walk(parts);
@@ -183,6 +197,7 @@ static struct call *start(struct provider *p, const struct question *q, struct s
 }
 
 const struct provider_ops ollama_provider = {
+    .takes = takes,
     .start = start,
     .pause = upstream_pause,
     .resume = upstream_resume,

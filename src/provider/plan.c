@@ -46,7 +46,15 @@ void plan_begin(struct plan *p, const struct model *m, const struct question *q,
             if (i != first && (m->targets[i].weight > 0) == (weighted == 1))
                 p->targets[n++].target = &m->targets[i];
     for (size_t i = 0; i < p->n; i++)
-        p->targets[i].out = !target_can(p->targets[i].target, q->asked);
+        p->targets[i].out = !target_takes(p->targets[i].target, q);
+}
+
+bool plan_has_any(const struct plan *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (!p->targets[i].out)
+            return true;
+    return false;
 }
 
 const struct target *plan_target(const struct plan *p)

@@ -34,6 +34,9 @@ enum plan_step {
 void plan_begin(struct plan *p, const struct model *m, const struct question *q, uint64_t max_pause,
                 struct arena *a);
 
+/* Before anybody was asked: whether anybody can be. */
+bool plan_has_any(const struct plan *p);
+
 enum plan_step       plan_next(struct plan *p, uint64_t now, uint64_t *until);
 const struct target *plan_target(const struct plan *p);
 bool                 plan_may_ask(const struct plan *p, uint64_t now); /* still? */

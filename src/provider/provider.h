@@ -25,6 +25,8 @@ struct standing;
 
 struct provider_ops {
     bool gives_embeddings;
+    /* Whether it can be shown all of the question; NULL: whatever it is. */
+    bool (*takes)(const struct provider *p, const struct question *q);
     struct call *(*start)(struct provider *p, const struct question *q, struct str model,
                           struct outlet out);
     void (*pause)(struct call *c);

@@ -191,6 +191,7 @@ static void spark_cancel(struct call *c)
 }
 
 const struct provider_ops spark_provider = {
+    .takes = spark_takes,
     .start = spark_start,
     .pause = spark_pause,
     .resume = spark_resume,

@@ -253,6 +253,19 @@ static void write_payload(const struct options *o, const struct question *q, str
     members_close(&inner);
 }
 
+static bool takes_no_part(const struct message_walk *w, struct str picture)
+{
+    (void)w;
+    (void)picture;
+    return false;
+}
+
+bool spark_takes(const struct provider *p, const struct question *q)
+{
+    (void)p;
+    return parts_are_taken(q, takes_no_part);
+}
+
 void spark_write_question(const struct provider *p, const struct question *q, struct str model,
                           struct buf *out)
 {

@@ -16,6 +16,9 @@ struct str spark_path(struct str base_path, struct str model);
 /* The path with its signed query: the target of the handshake. */
 void spark_write_target(const struct spark_visit *v, struct buf *out);
 
+/* Texts are all that it reads. */
+bool spark_takes(const struct provider *p, const struct question *q);
+
 void spark_write_question(const struct provider *p, const struct question *q, struct str model,
                           struct buf *out);
 

@@ -279,6 +279,8 @@ void turn_begin_plan(struct turn *t)
     t->failed = FAULT_RESTING;                /* unless somebody can be asked   */
     plan_begin(&t->plan, t->model, t->question, t->catalog->settings->turns.max_pause,
                &t->question->arena);
+    if (!plan_has_any(&t->plan))
+        t->failed = FAULT_NOT_OFFERED;
 }
 
 struct turn *turn_start(const struct turn_order *order)

@@ -132,6 +132,52 @@ TEST(data_urls_are_taken_apart)
     }
 }
 
+static char shown[1000];
+
+/* Writes down whose parts there were, and takes pictures from the web only. */
+static bool takes_web(const struct message_walk *w, struct str picture)
+{
+    size_t n = strlen(shown);
+
+    snprintf(shown + n, sizeof shown - n, "%zu:%.*s|", w->next, STR_ARG(picture));
+    return str_starts(picture, STR("http"));
+}
+
+#define PICTURE(url) "{\"type\":\"image_url\",\"image_url\":{\"url\":\"" url "\"}}"
+#define PARTS(parts) "{\"role\":\"user\",\"content\":[" parts "]}"
+#define SAY "{\"type\":\"text\",\"text\":\"a\"}"
+
+TEST(parts_that_are_no_texts_are_taken_or_not)
+{
+    static const struct {
+        const char *messages;
+        bool        taken;
+        const char *shown;
+    } rows[] = {
+        { "{\"role\":\"user\",\"content\":\"a\"}," PARTS(SAY "," SAY), true, "" },
+        { PARTS(SAY) "," PARTS(PICTURE("http://h/1") "," SAY "," PICTURE("https://h/2")), true,
+          "2:http://h/1|2:https://h/2|" },
+        { PARTS(PICTURE("data:x")) "," PARTS(PICTURE("http://h/1")), false, "1:data:x|" },
+        { PARTS(PICTURE("")), false, "1:|" },
+        { PARTS("{\"type\":\"input_audio\",\"image_url\":\"http://h\"}"), false, "1:|" },
+        { "{\"role\":\"assistant\",\"content\":[{\"type\":\"refusal\",\"refusal\":\"no\"}]}", true,
+          "" },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct buf       members = BUF(10000);
+        struct question *q;
+
+        shown[0] = '\0';
+        buf_addf(&members, "\"messages\":[%s]}%c", rows[i].messages, 0);
+        q = written_question(members.p);
+        check_that(parts_are_taken(q, takes_web) == rows[i].taken, "row %zu", i);
+        assert_string_equal(shown, rows[i].shown);
+        question_free(q);
+        buf_release(&members);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +188,7 @@ int main(void)
         cmocka_unit_test(calls_of_any_shape_are_survived),
         cmocka_unit_test(arguments_are_an_object_or_nothing),
         cmocka_unit_test(data_urls_are_taken_apart),
+        cmocka_unit_test(parts_that_are_no_texts_are_taken_or_not),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

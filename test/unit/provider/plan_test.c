@@ -159,6 +159,30 @@ TEST(who_cannot_do_it_is_not_asked)
     assert_int_equal(ask(0), 'b');
 }
 
+static bool takes_nothing(const struct provider *p, const struct question *q)
+{
+    assert_ptr_equal(p->ops->takes, takes_nothing);
+    assert_ptr_equal(q, question);
+    return false;
+}
+
+TEST(who_cannot_be_shown_it_is_not_asked)
+{
+    static const struct provider_ops picky = { .takes = takes_nothing };
+    struct provider                  narrow = provider;
+    uint64_t                         until;
+
+    narrow.ops = &picky;
+    targets[0].provider = &narrow;
+    begin(2);
+    assert_true(plan_has_any(&plan));
+    assert_int_equal(ask(0), 'b');
+    begin(1);
+    assert_false(plan_has_any(&plan));
+    assert_int_equal(plan_next(&plan, 0, &until), PLAN_STOP);
+    assert_int_equal(until, UINT64_MAX);
+}
+
 /* ---- the pauses --------------------------------------------------------------------------- */
 
 /* From 75 to 100 percent of a time that doubles, and every percent of it comes up. */
@@ -345,6 +369,7 @@ int main(void)
         T(the_first_question_is_shared_by_the_weights),
         T(behind_the_first_come_those_with_weights_and_then_the_others),
         T(who_cannot_do_it_is_not_asked),
+        T(who_cannot_be_shown_it_is_not_asked),
         T(a_pause_is_up_to_a_quarter_shorter),
         T(a_pause_that_is_just_short_enough_is_made),
         T(of_several_pauses_the_shortest_is_waited_for),
