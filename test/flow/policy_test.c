@@ -7,6 +7,30 @@ static uint64_t gap(const struct fake_provider *f, int nth)
     return f->asked_at[nth] - f->asked_at[nth - 1];
 }
 
+/* ---- nobody -------------------------------------------------------------------------- */
+
+static bool takes_nothing(const struct provider *p, const struct question *q)
+{
+    return (void)p, (void)q, false;
+}
+
+/* Waiting would not help, and it is no fault of whoever is asked. */
+static void where_nobody_can_be_shown_it_that_is_said(void **state)
+{
+    struct provider_ops picky;
+
+    (void)state;
+    patient_world("sduf", "sduf", 2);
+    picky = *one.provider.ops;
+    picky.takes = takes_nothing;
+    one.provider.ops = two.provider.ops = &picky;
+    ask();
+    pass();
+    told("e", FAULT_NOT_OFFERED);
+    assert_int_equal(one.starts + two.starts, 0);
+    settle();
+}
+
 /* ---- the same again ------------------------------------------------------------------ */
 
 static void who_failed_is_asked_again_after_a_pause(void **state)
@@ -298,6 +322,7 @@ static void an_interrupt_carries_no_advice_of_a_call_before(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(where_nobody_can_be_shown_it_that_is_said),
         cmocka_unit_test(who_failed_is_asked_again_after_a_pause),
         cmocka_unit_test(the_pause_doubles_up_to_eight_seconds),
         cmocka_unit_test(it_is_asked_again_only_so_often),
