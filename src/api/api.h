@@ -85,6 +85,7 @@ void assistant_serve_plugins(struct http_exchange *x, const struct http_reader *
 void assistant_serve_plugin(struct http_exchange *x, const struct http_reader *rq);
 void assistant_serve_enable(struct http_exchange *x, const struct http_reader *rq);
 void assistant_serve_disable(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_execute(struct http_exchange *x, const struct http_reader *rq);
 void assistant_serve_configure(struct http_exchange *x, const struct http_reader *rq);
 void assistant_serve_health(struct http_exchange *x, const struct http_reader *rq);
 void assistant_serve_root(struct http_exchange *x, const struct http_reader *rq);

@@ -99,6 +99,8 @@ static const struct route routes[] = {
       false },
     { HTTP_METHOD_GET, "/api/v1/plugins", assistant_serve_plugins, ROUTE_PLAIN, ROUTE_GUARDED,
       false },
+    { HTTP_METHOD_POST, "/api/v1/plugins/execute", assistant_serve_execute, ROUTE_TAKES_JSON,
+      ROUTE_GUARDED, false },
     { HTTP_METHOD_POST, "/api/v1/plugins/{id}/enable", assistant_serve_enable, ROUTE_PLAIN,
       ROUTE_GUARDED, false },
     { HTTP_METHOD_POST, "/api/v1/plugins/{id}/disable", assistant_serve_disable, ROUTE_PLAIN,

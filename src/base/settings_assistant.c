@@ -56,7 +56,8 @@ static const struct conf_field assistant_rows[] = {
     COUNT("max_tokens", assistant_settings, max_tokens, "1024", 1, 10000000,
           "How long an answer may be where the question does not say."),
     COUNT("max_tasks", assistant_settings, max_tasks, "1000", 1, 100000,
-          "Tasks are kept in memory; beyond so many the oldest is forgotten."),
+          "Without a database tasks are kept in memory; beyond so many the oldest is "
+          "forgotten."),
     RECORDS("plugins", assistant_settings, plugins, plugin_record, "",
             "What questions may be for, beside talk."),
     END

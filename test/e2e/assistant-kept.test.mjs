@@ -230,31 +230,6 @@ describe('the system', () => {
   });
 });
 
-describe('tasks', () => {
-  const task = { task_type: 'report', description: HELLO, parameters: { a: 1 }, priority: 2, timeout_seconds: 5 };
-  test('are put down, and found by who put them down', async () => {
-    const made = await anna.get('/api/v1/tasks', { method: 'POST', body: task });
-    const { task_id, created_at, updated_at, ...rest } = made;
-    assert.deepEqual(rest, { status: 'created', message: '任务已创建', progress: 0, result: null, error: null });
-    assert.match(created_at, ISO);
-    assert.equal(updated_at, created_at);
-    assert.deepEqual(await anna.get(`/api/v1/tasks/${task_id}`), made);
-    await refused(boris.fetch(`/api/v1/tasks/${task_id}`), 404, '任务不存在');
-    await refused(anna.fetch('/api/v1/tasks/nothing'), 404, '任务不存在');
-  });
-  for (const [field, value] of [['task_type', undefined], ['description', 5], ['parameters', []], ['priority', 'high'], ['timeout_seconds', 1.5]])
-    test(`without a good ${field} they are not`, async () => {
-      const r = await anna.post('/api/v1/tasks', { ...task, [field]: value });
-      assert.deepEqual([r.status, (await r.json()).error.details.field], [400, field]);
-    });
-  test('the oldest is forgotten', async () => {
-    const p = new Person(await s.serve({ kept: false, assistant: { max_tasks: 2 } }));
-    const ids = [];
-    for (let i = 0; i < 3; i++) ids.push((await p.get('/api/v1/tasks', { method: 'POST', body: task })).task_id);
-    assert.deepEqual(await Promise.all(ids.map(async (id) => (await p.fetch(`/api/v1/tasks/${id}`)).status)), [404, 200, 200]);
-  });
-});
-
 describe('plugins', () => {
   const plugins = [{ name: 'weather_plugin', description: '天气', capabilities: ['forecast'], prompt: 'Tell the weather.' }, { name: 'own', keywords: ['发票'], version: '2.1', author: 'us', enabled: false }];
   test('are none by default', async () => assert.deepEqual(await anna.get('/api/v1/plugins'), []));

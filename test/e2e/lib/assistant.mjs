@@ -55,8 +55,9 @@ export async function stage() {
   s.cluster = await cluster({ fast: true });
   s.near = await startProvider({ kind: 'openai', key: KEY, control: false });
   s.far = await startProvider({ kind: 'openai', key: KEY, control: false });
-  s.serve = async ({ kept = true, assistant = {}, provider = {}, ...more } = {}) => {
-    const db = kept ? await database({ on: s.cluster }) : null;
+  // `beside`: it serves from that one's database.
+  s.serve = async ({ kept = true, beside, assistant = {}, provider = {}, ...more } = {}) => {
+    const db = beside ? beside.database : kept ? await database({ on: s.cluster }) : null;
     const of = (name) => ({ name, kind: 'openai', base_url: `${s[name].url}/v1`, api_key: KEY, retries: 0, breaker_failures: 0, ...provider });
     const server = await start({
       ...(db && { database: { url: db.url } }),
@@ -66,6 +67,7 @@ export async function stage() {
       dialects: { assistant }, ...more,
     });
     server.sql = db?.sql;
+    server.database = db;
     s.servers.push(server);
     if (db) await becomesReady(server, ms(10000));
     return server;
