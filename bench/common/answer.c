@@ -40,8 +40,13 @@ static enum fault take_event(struct answer *a, struct tally *t, const char *even
         return FAULT_ORDER;
     t->events++;
     a->fresh_events++;
-    return a->form == ANSWER_XCX ? answer_take_xcx(a, t, event, n)
-                                 : answer_take_openai(a, t, event, n);
+    switch (a->form) {
+    case ANSWER_XCX: return answer_take_xcx(a, t, event, n);
+    case ANSWER_DBGPT: return answer_take_dbgpt(a, t, event, n);
+    case ANSWER_ASSISTANT: return answer_take_assistant(a, t, event, n);
+    case ANSWER_OPENAI: break;
+    }
+    return answer_take_openai(a, t, event, n);
 }
 
 /* Reads the whole events at the front; the number of bytes used. */
@@ -246,7 +251,8 @@ void answer_start(struct answer *a, struct question q, enum answer_form form, ch
 {
     struct answer fresh = { .question = q,
                             .form = form,
-                            .role = form == ANSWER_XCX, /* nobody else speaks there */
+                            /* nobody else speaks there */
+                            .role = form == ANSWER_XCX || form == ANSWER_ASSISTANT,
                             .heard = heard,
                             .carry = a->carry,
                             .carry_cap = a->carry_cap };

@@ -1,5 +1,5 @@
-/* answer.h - a strict reader of one streamed answer to a question (question.h), as OpenAI
- * or the mini-program's door tells it.
+/* answer.h - a strict reader of one streamed answer to a question (question.h), as one of four
+ * doors tells it: OpenAI's, the mini-program's, DB-GPT's or the assistant's.
  *
  * The bytes are read as they come, cut anywhere: response head, chunked coding,
  * events, JSON. Whatever departs from what a streaming client may rely on is a
@@ -78,7 +78,7 @@ enum answer_stage {
 
 enum { EVIDENCE = 96 };
 
-enum answer_form { ANSWER_OPENAI, ANSWER_XCX };
+enum answer_form { ANSWER_OPENAI, ANSWER_XCX, ANSWER_DBGPT, ANSWER_ASSISTANT };
 
 struct answer {
     struct question   question;

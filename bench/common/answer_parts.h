@@ -8,6 +8,8 @@
 /* One event that is no comment, without its blank line. */
 enum fault answer_take_openai(struct answer *a, struct tally *t, const char *event, size_t n);
 enum fault answer_take_xcx(struct answer *a, struct tally *t, const char *event, size_t n);
+enum fault answer_take_dbgpt(struct answer *a, struct tally *t, const char *event, size_t n);
+enum fault answer_take_assistant(struct answer *a, struct tally *t, const char *event, size_t n);
 
 /* A piece of the text. */
 enum fault answer_take_content(struct answer *a, struct tally *t, struct slice content);

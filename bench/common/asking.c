@@ -78,6 +78,16 @@ static size_t write_body(const struct asking *a, struct question q, char *out)
         n += write_content(q, out + n);
         return n + (size_t)sprintf(out + n, "\"}");
     }
+    if (a->door == ANSWER_DBGPT) {
+        n = (size_t)sprintf(out, "{\"model\":\"%s\",\"stream\":true,\"messages\":\"", a->model);
+        n += write_content(q, out + n);
+        return n + (size_t)sprintf(out + n, "\"}");
+    }
+    if (a->door == ANSWER_ASSISTANT) {
+        n = (size_t)sprintf(out, "{\"preferred_model\":\"%s\",\"message\":\"", a->model);
+        n += write_content(q, out + n);
+        return n + (size_t)sprintf(out + n, "\"}");
+    }
     n = (size_t)sprintf(out, "{\"model\":\"%s" BODY_MIDDLE, a->model);
     n += write_content(q, out + n);
     return n + (size_t)sprintf(out + n, "\"}]%s}", q.stamped ? BODY_USAGE : "");
@@ -85,12 +95,14 @@ static size_t write_body(const struct asking *a, struct question q, char *out)
 
 static size_t write_head(const struct asking *a, struct question q, size_t length, char *out)
 {
-    const struct asker *asker = asker_of(a, q);
-    size_t              n;
+    static const char *const paths[] = { [ANSWER_OPENAI] = "/v1/chat/completions",
+                                         [ANSWER_XCX] = "/api/xcx/chat/stream",
+                                         [ANSWER_DBGPT] = "/api/v2/chat/completions",
+                                         [ANSWER_ASSISTANT] = "/api/v1/chat/stream" };
+    const struct asker      *asker = asker_of(a, q);
+    size_t                   n;
 
-    n = (size_t)sprintf(out, "POST %s HTTP/1.1\r\nHost: %s\r\n",
-                        a->door == ANSWER_XCX ? "/api/xcx/chat/stream" : "/v1/chat/completions",
-                        a->host);
+    n = (size_t)sprintf(out, "POST %s HTTP/1.1\r\nHost: %s\r\n", paths[a->door], a->host);
     if (asker != NULL)
         n += (size_t)sprintf(out + n, "Authorization: Bearer %s\r\n", asker->bearer);
     if (a->once != NULL)

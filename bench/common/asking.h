@@ -1,9 +1,9 @@
-/* asking.h - what the client sends to have a question answered, at one of two doors.
+/* asking.h - what the client sends to have a question answered, at one of four doors.
  *
- * OpenAI's door takes the model's name; the mini-program's takes the number of a
- * conversation, which every asker has of its own. Askers come from a file, a line each: what
- * they show as their bearer, and at the mini-program's door the conversation. Question i is
- * asked by asker i, and by the first again when there are no more.
+ * OpenAI's, DB-GPT's and the assistant's doors take the model's name; the mini-program's takes
+ * the number of a conversation, which every asker has of its own. Askers come from a file, a
+ * line each: what they show as their bearer, and at the mini-program's door the conversation.
+ * Question i is asked by asker i, and by the first again when there are no more.
  */
 #ifndef COMMON_ASKING_H
 #define COMMON_ASKING_H

@@ -15,8 +15,8 @@
  * inside the window only, all at the same two moments. Times to the first event
  * are those of all streams: from the request's last byte handed to the kernel.
  *
- * With `--door xcx` it asks as the mini-program does, every asker in a conversation of his own
- * (asking.h). With `--keep` it writes down what it heard: whole answers, as they ended.
+ * With `--door xcx` it asks as the mini-program does, every asker in a conversation of his own,
+ * with `dbgpt` and `assistant` as their clients do (asking.h). With `--keep` it writes down what it heard: whole answers, as they ended.
  *
  * With `--stamped` the question is only its number and length ("17 600"); the words come
  * from a model that stamps each with the time (question.h), and usage is wanted, too. The
@@ -104,7 +104,7 @@ static const char usage[] =
     "  --ramp N      connections per second (all)   --repeat      ask again until the window closes\n"
     "  --stamped     ask for stamped words\n"
     "  --pace N      nominal events per second      --model NAME  (echo)\n"
-    "  --door NAME   openai or xcx (openai)         --askers FILE a line each: BEARER [CHAT]\n"
+    "  --door NAME   openai, xcx, dbgpt, assistant  --askers FILE a line each: BEARER [CHAT]\n"
     "  --once TEXT   an Idempotency-Key each        --keep FILE   a line each: NUMBER<tab>TEXT\n"
     "  --warm S      before the window (1)          --window S    its length (0: to the end)\n"
     "  --timeout S   of the whole run (300)         --stall S     longest silence (30)\n"
@@ -629,9 +629,17 @@ static void tell_usage(bool asked)
 
 static void read_door(const char *text)
 {
-    if (strcmp(text, "openai") != 0 && strcmp(text, "xcx") != 0)
-        die("--door: %s is neither openai nor xcx", text);
-    opt.asking.door = strcmp(text, "xcx") == 0 ? ANSWER_XCX : ANSWER_OPENAI;
+    static const char *const names[] = { [ANSWER_OPENAI] = "openai",
+                                         [ANSWER_XCX] = "xcx",
+                                         [ANSWER_DBGPT] = "dbgpt",
+                                         [ANSWER_ASSISTANT] = "assistant" };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(text, names[i]) == 0) {
+            opt.asking.door = (enum answer_form)i;
+            return;
+        }
+    die("--door: there is no %s, but openai, xcx, dbgpt and assistant", text);
 }
 
 static void take_option(int c, const char *name, const char *text)

@@ -18,6 +18,8 @@ enum place {
     USAGE,
     TOKEN,
     MESSAGE_ID,
+    TEXT,
+    FINISHED,
     ELSEWHERE
 };
 
@@ -31,6 +33,7 @@ static const struct step {
     { CHOICE, "error", ERROR },  { DELTA, "content", CONTENT },
     { DELTA, "role", ROLE },     { TOP, "usage", USAGE },
     { TOP, "token", TOKEN },     { TOP, "messageId", MESSAGE_ID },
+    { TOP, "content", TEXT },    { TOP, "finished", FINISHED },
 };
 
 struct walk {
@@ -199,6 +202,8 @@ static void keep(struct chunk_json *out, enum place place, struct slice s)
         out->finish_reason = s;
     else if (place == TOKEN)
         out->token = s;
+    else if (place == TEXT)
+        out->text = s;
 }
 
 static int kept_number(struct walk *w, enum place place)
@@ -211,6 +216,17 @@ static int kept_number(struct walk *w, enum place place)
     if (place == MESSAGE_ID)
         w->out->message_id = s;
     return 0;
+}
+
+static int truth(struct walk *w, enum place place)
+{
+    bool is_true = *w->p == 't';
+
+    if (place == FINISHED) {
+        w->out->has_finished = true;
+        w->out->finished = is_true;
+    }
+    return word(w, is_true ? "true" : "false");
 }
 
 static int any_value(struct walk *w, enum place place)
@@ -232,8 +248,8 @@ static int any_value(struct walk *w, enum place place)
             return -1;
         keep(w->out, place, s);
         return 0;
-    case 't': return word(w, "true");
-    case 'f': return word(w, "false");
+    case 't':
+    case 'f': return truth(w, place);
     case 'n': return word(w, "null");
     default: return kept_number(w, place);
     }

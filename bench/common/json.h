@@ -17,9 +17,11 @@ struct slice {
 
 struct chunk_json {
     bool         has_choices, has_error, has_usage;
+    bool         has_finished, finished;      /* of the assistant's events */
     unsigned     choices;
     struct slice role, content, finish_reason; /* of the first choice */
     struct slice token, message_id;           /* of the mini-program's events; a number */
+    struct slice text;                        /* of the assistant's events */
 };
 
 /* 0, or -1 when the text is not JSON. */

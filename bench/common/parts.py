@@ -26,7 +26,7 @@ ROOT = HERE.parents[1]
 OUT = ROOT / ".dev" / "bench"
 SERVER_CORE, CLIENT_CORE = 0, 1
 CLIENT_SOURCES = ["client.c", "asking.c", "answer.c", "answer_text.c", "answer_openai.c",
-                  "answer_xcx.c", "cpu.c", "question.c", "json.c"]
+                  "answer_xcx.c", "answer_dbgpt.c", "answer_assistant.c", "cpu.c", "question.c", "json.c"]
 FLAGS = ("-std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes "
          "-Wstrict-prototypes -Werror").split()
 

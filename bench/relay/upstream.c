@@ -3,7 +3,7 @@
  *   upstream [--pace N] [--cpu N] [--tls CERTIFICATE KEY]
  *
  * It answers every POST with the words of a stamped question (bench/common/question.h),
- * which it finds in the first "content" of the body as "NUMBER WORDS": one event of about
+ * which it finds in the last "content" of the body as "NUMBER WORDS": one event of about
  * 320 bytes for each word, each a chunk of the chunked coding and one write, as OpenAI
  * sends them; then the finish reason, the usage, [DONE]. Connections are kept. Every GET is
  * answered with what it counted so far, as JSON.
@@ -254,9 +254,19 @@ static void answer_stats(struct link *l)
     link_write(l, text, (size_t)m);
 }
 
+/* Words for the model may stand before the question. */
+static const char *last_content(const char *body)
+{
+    const char *last = NULL;
+
+    while ((body = strstr(body, "\"content\":\"")) != NULL)
+        last = body++;
+    return last;
+}
+
 static void answer_start(struct link *l, const char *body)
 {
-    const char *text = strstr(body, "\"content\":\"");
+    const char *text = last_content(body);
     unsigned    number, words;
 
     if (text == NULL || sscanf(text + 11, "%u %u", &number, &words) != 2 || words == 0 ||
