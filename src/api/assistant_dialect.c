@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { BYTES_PER_TOKEN = 4 };
+enum { BYTES_PER_TOKEN = 4, TAIL_LIMIT = 1 << 20 };
 
 static const char sorry[] = "抱歉，处理您的请求时出现了错误。";
 static const char sorry_later[] = "抱歉，处理您的请求时出现了错误，请稍后重试。";
@@ -22,12 +22,21 @@ struct assistant_state *assistant_state_new(struct str session, const struct ass
     char                   *texts = (char *)(s + 1);
 
     s->choice = *c;
+    s->tail = BUF(TAIL_LIMIT);
     s->asked = clock_exact();
     memcpy(texts, session.p ? session.p : "", session.n);
     memcpy(texts + session.n, c->reason.p ? c->reason.p : "", c->reason.n);
     s->session = (struct str){ texts, session.n };
     s->choice.reason = (struct str){ texts + session.n, c->reason.n };
     return s;
+}
+
+static void release(void *state)
+{
+    struct assistant_state *s = state;
+
+    buf_release(&s->tail);
+    mem_free(s);
 }
 
 /* ---- pieces ------------------------------------------------------------------------------ */
@@ -61,17 +70,23 @@ static uint64_t tokens_of(const struct usage *u, uint64_t bytes)
     return told ? told : (bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
 }
 
-static void open_chunk(const struct assistant_state *s, struct str content, struct str model,
-                       struct str reason, struct buf *out)
+static void add_members(const struct assistant_state *s, struct str model, struct str reason,
+                        struct buf *out)
 {
-    buf_lit(out, SSE_DATA "{\"content\": ");
-    json_add_str(out, content);
     buf_lit(out, ", \"session_id\": ");
     json_add_str(out, s->session);
     buf_lit(out, ", \"model_used\": ");
     json_add_str(out, model);
     buf_lit(out, ", \"reasoning\": ");
     json_add_str(out, reason);
+}
+
+static void open_chunk(const struct assistant_state *s, struct str content, struct str model,
+                       struct str reason, struct buf *out)
+{
+    buf_lit(out, SSE_DATA "{\"content\": ");
+    json_add_str(out, content);
+    add_members(s, model, reason, out);
 }
 
 static void end_stream(const struct assistant_state *s, struct buf *out)
@@ -81,11 +96,17 @@ static void end_stream(const struct assistant_state *s, struct buf *out)
         buf_lit(out, SSE_DATA "[DONE]" SSE_END);
 }
 
+/* All pieces of a text end alike, so that is written once. */
 static void write_delta(struct assistant_state *s, struct str text, struct buf *out)
 {
     s->text_bytes += text.n;
-    open_chunk(s, text, model_of(s, s->stands_in), reason_of(s, s->stands_in), out);
-    buf_lit(out, ", \"finished\": false}" SSE_END);
+    if (!s->tail.n) {
+        add_members(s, model_of(s, s->stands_in), reason_of(s, s->stands_in), &s->tail);
+        buf_lit(&s->tail, ", \"finished\": false}" SSE_END);
+    }
+    buf_lit(out, SSE_DATA "{\"content\": ");
+    json_add_str(out, text);
+    buf_add(out, buf_str(&s->tail));
 }
 
 static void write_finish(const struct assistant_state *s, struct buf *out)
@@ -195,6 +216,7 @@ const struct dialect assistant_dialect_plain = {
     .write_event = write_event,
     .write_whole = write_whole,
     .write_fault = write_fault,
+    .release = release,
 };
 
 const struct dialect assistant_dialect_events = {
@@ -203,4 +225,5 @@ const struct dialect assistant_dialect_events = {
     .write_event = write_event,
     .write_whole = write_whole,
     .write_fault = write_fault,
+    .release = release,
 };

@@ -24,6 +24,7 @@ struct assistant_state {
     struct str              session;
     bool                    done_marker;
     bool                    has_begun, stands_in;
+    struct buf              tail;             /* of a delta, once there was one */
     uint64_t                asked;            /* clock, ns                      */
     uint64_t                text_bytes;
     struct usage            usage;

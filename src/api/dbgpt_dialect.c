@@ -29,6 +29,7 @@ struct dbgpt_state *dbgpt_state_new(struct str model, struct str conv_uid)
 
     s->model = arena_str(&s->arena, model);
     s->conv_uid = arena_str(&s->arena, conv_uid);
+    s->head = BUF(TEXT_LIMIT);
     s->text = BUF(TEXT_LIMIT);
     s->reasoning = BUF(TEXT_LIMIT);
     return s;
@@ -38,6 +39,7 @@ static void release(void *state)
 {
     struct dbgpt_state *s = state;
 
+    buf_release(&s->head);
     buf_release(&s->text);
     buf_release(&s->reasoning);
     arena_release(&s->arena);
@@ -58,8 +60,10 @@ static void dbgpt_begin(void *state, const struct turn_facts *facts, int64_t fir
 
 /* ---- a stream that is incremental -------------------------------------------------------- */
 
-static void begin_chunk(const struct dbgpt_state *s, struct buf *out)
+static void write_head(struct dbgpt_state *s)
 {
+    struct buf *out = &s->head;
+
     buf_addf(out, SSE_DATA "{\"id\": \"%s\", ", s->id);
     if (s->has_extra_members)
         buf_addf(out, "\"object\": \"chat.completion.chunk\", \"created\": %lld, ",
@@ -67,6 +71,14 @@ static void begin_chunk(const struct dbgpt_state *s, struct buf *out)
     buf_lit(out, "\"model\": ");
     json_add_str(out, s->model);
     buf_lit(out, ", \"choices\": [{\"index\": 0, ");
+}
+
+/* All events of a stream begin alike, so that is written once. */
+static void begin_chunk(struct dbgpt_state *s, struct buf *out)
+{
+    if (!s->head.n)
+        write_head(s);
+    buf_add(out, buf_str(&s->head));
 }
 
 /* Of the bytes at the front of `s`: those of a character that ends a line in Python, although
@@ -111,11 +123,13 @@ static void add_text(struct str text, struct buf *out)
     buf_lit(out, "\"");
 }
 
-static void write_delta(const struct dbgpt_state *s, const char *member, struct str text,
+static void write_delta(struct dbgpt_state *s, const char *member, struct str text,
                         const char *reason, struct buf *out)
 {
     begin_chunk(s, out);
-    buf_addf(out, "\"delta\": {" ROLE "\"%s\": ", member);
+    buf_lit(out, "\"delta\": {" ROLE "\"");
+    buf_add(out, str_of(member));
+    buf_lit(out, "\": ");
     add_text(text, out);
     buf_lit(out, "}");
     if (s->has_extra_members)
@@ -136,7 +150,7 @@ static void add_stream_error(enum fault fault, struct buf *out)
              fault_text(fault));
 }
 
-static void write_stream_error(const struct dbgpt_state *s, enum fault fault, struct buf *out)
+static void write_stream_error(struct dbgpt_state *s, enum fault fault, struct buf *out)
 {
     struct buf text = BUF(1024);
 
@@ -145,7 +159,7 @@ static void write_stream_error(const struct dbgpt_state *s, enum fault fault, st
     buf_release(&text);
 }
 
-static void write_increment(const struct dbgpt_state *s, const struct event *ev, struct buf *out)
+static void write_increment(struct dbgpt_state *s, const struct event *ev, struct buf *out)
 {
     if (ev->type == EVENT_DELTA)
         write_delta(s, "content", ev->text, "null", out);
@@ -177,7 +191,7 @@ static void write_raw(struct str text, struct buf *out)
     buf_lit(out, SSE_END);
 }
 
-static void write_object(const struct dbgpt_state *s, struct buf *out)
+static void write_object(struct dbgpt_state *s, struct buf *out)
 {
     begin_chunk(s, out);
     buf_lit(out, "\"message\": {" ROLE "\"content\": ");

@@ -20,6 +20,7 @@ struct dbgpt_state {
     bool         is_incremental, has_objects, has_extra_members;
     char         id[DBGPT_ID_SIZE];           /* of a stream                    */
     int64_t      created;                     /* wall seconds                   */
+    struct buf   head;                        /* of every event, once there was one */
     struct buf   text, reasoning;             /* so far; not incremental        */
 };
 

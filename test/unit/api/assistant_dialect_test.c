@@ -29,7 +29,7 @@ static int begin(void **unused)
 static int end(void **unused)
 {
     (void)unused;
-    mem_free(told);
+    assistant_dialect_plain.release(told);
     buf_release(&out);
     return 0;
 }
