@@ -1,6 +1,6 @@
-/* http_conn.h - one connection, as http_server.c and http_exchange.c share it; nobody
- * else includes this. The server moves the connection from state to state, the exchange
- * writes its answers.
+/* http_conn.h - one connection, as http_conn.c, http_server.c and http_exchange.c share it;
+ * nobody else includes this. http_conn.c moves it from state to state, the exchange writes its
+ * answers, the server lets it in and ends it.
  */
 #ifndef NET_HTTP_CONN_H
 #define NET_HTTP_CONN_H
@@ -29,12 +29,14 @@ struct http_conn {
     union address        peer;
 };
 
-/* http_server.c */
-void http_conn_enter(struct http_conn *c, enum conn_state state);
-void http_conn_linger(struct http_conn *c);
-void http_conn_forget_request(struct http_conn *c);
-void http_conn_flush(struct http_conn *c);
-bool http_conn_is_full(const struct http_conn *c);
+/* http_conn.c */
+struct http_conn *http_conn_new(struct http_server *s, int fd, const union address *peer);
+void              http_conn_close(struct http_conn *c);
+void              http_conn_enter(struct http_conn *c, enum conn_state state);
+void              http_conn_linger(struct http_conn *c);
+void              http_conn_forget_request(struct http_conn *c);
+void              http_conn_flush(struct http_conn *c);
+bool              http_conn_is_full(const struct http_conn *c);
 
 /* http_exchange.c */
 void http_exchange_open(struct http_conn *c);
