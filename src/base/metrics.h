@@ -17,6 +17,8 @@
       "Client connections accepted.")                                                         \
     X(REFUSED,         COUNTER,   "runnel_connections_refused_total", "",                     \
       "Client connections refused because too many were open.")                               \
+    X(WEBSOCKETS,      GAUGE,     "runnel_websockets",              "",                       \
+      "WebSockets open now.")                                                                 \
     X(REQUESTS,        COUNTER,   "runnel_http_requests_total",     "route,status",           \
       "Requests answered, by route and HTTP status.")                                         \
     X(RECEIVED,        COUNTER,   "runnel_received_bytes_total",    "",                       \

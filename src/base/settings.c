@@ -89,7 +89,9 @@ static const struct conf_field http_rows[] = {
       .is_good = is_origin,
       .objection = star_stands_alone,
       .expects = "origins (https://app.example) or *",
-      .help = "Web origins whose pages may call this service." },
+      .help =
+          "Web origins whose pages may call this service. Those of its own host may always open "
+          "WebSockets." },
     END
 };
 static const struct conf_record http_record = { .fields = http_rows };
@@ -105,6 +107,23 @@ static const struct conf_field stream_rows[] = {
     END
 };
 static const struct conf_record stream_record = { .fields = stream_rows };
+
+static const struct conf_field websocket_rows[] = {
+    BYTES("max_message_bytes", websocket_settings, max_message_bytes, "64KiB", 128, 64 * MIB,
+          "A client's message; beyond it: closed with 1009."),
+    COUNT("max_frames_per_second", websocket_settings, max_frames, "100", 1, 1000000,
+          "Messages, their fragments, pings and pongs of a client; beyond it: closed with 1008."),
+    TIME("ping_every", websocket_settings, ping_every, "30s", 10, 3600,
+         "A client that says nothing gets a ping this often."),
+    TIME("pong_timeout", websocket_settings, pong_timeout, "10s", 10, 3600,
+         "Who says nothing to that for so long is gone."),
+    TIME("message_timeout", websocket_settings, message_timeout, "60s", 10, 3600,
+         "From the first byte of a message to its last; beyond it: closed with 1008."),
+    TIME("idle_timeout", websocket_settings, idle_timeout, "1h", 10, 86400,
+         "Without a message in either direction a WebSocket is closed after this."),
+    END
+};
+static const struct conf_record websocket_record = { .fields = websocket_rows };
 
 static const struct conf_field turn_rows[] = {
     COUNT("max_running", turn_settings, max_running, "10000", 1, 1000000,
@@ -154,6 +173,7 @@ static const struct conf_field rows[] = {
     { .name = "log", .kind = CONF_SECTION, .record = &log_record },
     SECTION("http", settings, http, http_record),
     SECTION("stream", settings, stream, stream_record),
+    SECTION("websocket", settings, websocket, websocket_record),
     SECTION("turns", settings, turns, turn_record),
     SECTION("database", settings, database, settings_database_record),
     SECTION("access", settings, access, settings_access_record),

@@ -18,6 +18,12 @@ struct stream_settings {
     uint64_t queue_bytes;
 };
 
+struct websocket_settings {
+    uint64_t max_message_bytes;
+    uint64_t max_frames;                      /* within a second                */
+    uint64_t ping_every, pong_timeout, message_timeout, idle_timeout; /* ns    */
+};
+
 struct turn_settings {
     uint64_t max_running, max_waiting;
     uint64_t max_wait, max_pause, max_time;   /* ns                             */
@@ -91,6 +97,7 @@ struct assistant_settings {
     uint64_t            remembers;            /* turns                          */
     uint64_t            max_tokens;           /* of whoever asks for no limit   */
     uint64_t            max_tasks;
+    uint64_t            status_every;         /* ns                             */
     struct conf_records plugins;              /* struct plugin_settings         */
 };
 
@@ -212,6 +219,7 @@ struct settings {
     int                       log_level, log_format;
     struct http_settings      http;
     struct stream_settings    stream;
+    struct websocket_settings websocket;
     struct turn_settings      turns;
     struct database_settings  database;
     struct access_settings    access;

@@ -58,6 +58,8 @@ static const struct conf_field assistant_rows[] = {
     COUNT("max_tasks", assistant_settings, max_tasks, "1000", 1, 100000,
           "Without a database tasks are kept in memory; beyond so many the oldest is "
           "forgotten."),
+    TIME("status_every", assistant_settings, status_every, "5s", 100, 3600,
+         "How often /ws/system tells how the service is."),
     RECORDS("plugins", assistant_settings, plugins, plugin_record, "",
             "What questions may be for, beside talk."),
     END

@@ -1,8 +1,8 @@
 /* http_conn.c - the life of a connection.
  *
  *      idle -> head -> body -> answering -> idle ...
- *        \       \       \         \
- *         +-------+-------+---------+--> lingering -> closed
+ *        \       \       \         \   \-> upgraded
+ *         +-------+-------+---------+-------+--> lingering -> closed
  *
  * http_conn_enter() is the only way from one state to the next; it sets the deadline of
  * the new one from a table. Lingering is how a connection ends when we end it: our
@@ -91,6 +91,15 @@ void http_conn_close(struct http_conn *c)
     stream_close(&c->stream);
 }
 
+void http_conn_cut(struct http_conn *c)
+{
+    conn_abandon(c);
+    http_conn_enter(c, CONN_CLOSED);
+    deadline_disarm(&c->stall);
+    note_tear(&c->go_on);
+    stream_reset(&c->stream);
+}
+
 void http_conn_forget_request(struct http_conn *c)
 {
     http_reader_give_back(c->reader);
@@ -165,7 +174,7 @@ static bool may_expect(struct http_conn *c, bool body_has_begun)
 static void conn_hand_over(struct http_conn *c)
 {
     c->server->app->on_request(&c->x, c->reader);
-    if (c->state == CONN_ANSWERING)
+    if (c->state == CONN_ANSWERING || c->state == CONN_UPGRADED)
         http_conn_forget_request(c);          /* nobody looks at it any more    */
 }
 
@@ -252,14 +261,11 @@ static void conn_feed(struct http_conn *c, struct str bytes)
         note_leave(&c->go_on);                /* the kernel took it all         */
 }
 
-/* An answer is out, or its bytes have moved: read on with what has waited. */
-static void conn_go_on(struct note *n)
+/* An answer is out, or its bytes have moved. */
+static void conn_read_on(struct http_conn *c)
 {
-    struct http_conn *c = LIST_OWNER(n, struct http_conn, go_on);
-    struct buf        taken = c->pending;
+    struct buf taken = c->pending;
 
-    if (!is_reading(c) || http_conn_is_full(c))
-        return;
     c->pending = BUF(c->pending.limit);
     conn_feed(c, buf_str(&taken));
     buf_release(&taken);
@@ -270,13 +276,39 @@ static void conn_go_on(struct note *n)
         http_conn_linger(c);
 }
 
+/* Who upgrades may send on without waiting for the 101. */
+static void conn_tell_pending(struct http_conn *c)
+{
+    struct buf taken = c->pending;
+
+    c->pending = BUF(taken.limit);
+    stream_read(&c->stream, !c->ended);
+    if (taken.n)
+        c->x.upgrade->bytes(c->x.user, buf_str(&taken));
+    buf_release(&taken);
+    if (c->state == CONN_UPGRADED && c->ended)
+        http_conn_close(c);
+}
+
+static void conn_go_on(struct note *n)
+{
+    struct http_conn *c = LIST_OWNER(n, struct http_conn, go_on);
+
+    if (c->state == CONN_UPGRADED)
+        conn_tell_pending(c);
+    else if (is_reading(c) && !http_conn_is_full(c))
+        conn_read_on(c);
+}
+
 /* ---- news from the stream and the clock ----------------------------------------------------- */
 
 static void conn_got_bytes(struct http_conn *c, struct str bytes)
 {
     if (c->state == CONN_LINGERING)
         return;
-    if (is_reading(c) && c->pending.n == 0 && !http_conn_is_full(c))
+    if (c->state == CONN_UPGRADED && c->pending.n == 0)
+        c->x.upgrade->bytes(c->x.user, bytes);
+    else if (is_reading(c) && c->pending.n == 0 && !http_conn_is_full(c))
         conn_feed(c, bytes);
     else
         conn_keep(c, bytes);
@@ -287,7 +319,7 @@ static void conn_got_bytes(struct http_conn *c, struct str bytes)
 static void conn_got_end(struct http_conn *c)
 {
     c->ended = true;
-    if (c->state == CONN_ANSWERING)
+    if (c->state == CONN_ANSWERING || (c->state == CONN_UPGRADED && c->pending.n == 0))
         http_conn_close(c);
     else if (c->state == CONN_LINGERING && stream_queued(&c->stream) == 0)
         http_conn_close(c);
@@ -302,7 +334,7 @@ static void conn_moved(struct http_conn *c)
         deadline_disarm(&c->stall);
     if (c->state == CONN_LINGERING && c->ended && stream_queued(&c->stream) == 0)
         http_conn_close(c);
-    else if (c->x.phase == HTTP_STREAMING && c->x.room &&
+    else if ((c->x.phase == HTTP_STREAMING || c->x.phase == HTTP_UPGRADED) && c->x.room &&
              stream_queued(&c->stream) <= c->server->queue_bytes / 2)
         c->x.room(c->x.user);
     else if (is_reading(c))
@@ -359,10 +391,7 @@ static void on_stall(struct deadline *d)
     metric_add(METRIC_SLOW_READERS, 1);
     LOG(LOG_WARN, L_MSG("slow reader cut"), L_TEXT("client", c->x.client),
         L_TEXT("request_id", c->x.id), L_INT("queued_bytes", stream_queued(&c->stream)));
-    conn_abandon(c);
-    http_conn_enter(c, CONN_CLOSED);
-    note_tear(&c->go_on);
-    stream_reset(&c->stream);
+    http_conn_cut(c);
 }
 
 /* ---- a connection comes -------------------------------------------------------------- */

@@ -8,7 +8,15 @@
 #include "net/http_server.h"
 #include "net/stream.h"
 
-enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_ANSWERING, CONN_LINGERING, CONN_CLOSED };
+enum conn_state {
+    CONN_IDLE,
+    CONN_HEAD,
+    CONN_BODY,
+    CONN_ANSWERING,
+    CONN_UPGRADED,
+    CONN_LINGERING,
+    CONN_CLOSED
+};
 
 struct http_conn {
     struct http_server  *server;
@@ -33,6 +41,7 @@ struct http_conn {
 struct http_conn *http_conn_new(struct http_server *s, int fd, const union address *peer);
 void              http_conn_close(struct http_conn *c);
 void              http_conn_enter(struct http_conn *c, enum conn_state state);
+void              http_conn_cut(struct http_conn *c); /* without the courtesies         */
 void              http_conn_linger(struct http_conn *c);
 void              http_conn_forget_request(struct http_conn *c);
 void              http_conn_flush(struct http_conn *c);

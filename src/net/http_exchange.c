@@ -22,6 +22,14 @@ static struct http_conn *conn_of(struct http_exchange *x)
 
 /* ---- heads ------------------------------------------------------------------------ */
 
+static void write_persistence(const struct http_conn *c, struct buf *out)
+{
+    if (!c->x.keep_alive)
+        buf_lit(out, "connection: close\r\n");
+    else if (!c->x.chunked)
+        buf_lit(out, "connection: keep-alive\r\n");
+}
+
 static void write_head(struct http_conn *c, const struct http_answer *a, bool has_length)
 {
     struct buf *out = stream_out(&c->stream);
@@ -36,10 +44,8 @@ static void write_head(struct http_conn *c, const struct http_answer *a, bool ha
         buf_addf(out, "content-length: %zu\r\n", a->body.n);
     else if (!has_length && c->x.chunked)
         buf_lit(out, "transfer-encoding: chunked\r\n");
-    if (!c->x.keep_alive)
-        buf_lit(out, "connection: close\r\n");
-    else if (!c->x.chunked)
-        buf_lit(out, "connection: keep-alive\r\n");
+    if (c->x.phase != HTTP_UPGRADED)
+        write_persistence(c, out);
     buf_add(out, str_of(c->x.fields));
     buf_add(out, a->fields);
     buf_lit(out, "\r\n");
@@ -198,7 +204,7 @@ struct buf *http_body(struct http_exchange *x)
 {
     struct buf *out = stream_out(&conn_of(x)->stream);
 
-    assert(x->phase == HTTP_STREAMING);
+    assert(x->phase == HTTP_STREAMING || x->phase == HTTP_UPGRADED);
     if (x->chunked && !x->chunk_at && buf_reserve(out, CHUNK_HEAD)) {
         out->n += CHUNK_HEAD;
         x->chunk_at = out->n;
@@ -247,6 +253,42 @@ void http_finish(struct http_exchange *x)
     if (x->chunked)
         buf_lit(stream_out(&c->stream), "0\r\n\r\n");
     exchange_close(c);
+}
+
+void http_upgrade(struct http_exchange *x, struct str fields, const struct http_upgrade *ops)
+{
+    struct http_conn *c = conn_of(x);
+
+    assert(x->phase == HTTP_ASKED);
+    x->phase = HTTP_UPGRADED;
+    x->status = 101;
+    x->upgrade = ops;
+    x->chunked = false;
+    http_conn_enter(c, CONN_UPGRADED);
+    write_head(c, &(struct http_answer){ .status = 101, .fields = fields }, false);
+    mem_free(x->fields);
+    x->fields = NULL;
+    http_conn_flush(c);
+    note_leave(&c->go_on);                    /* for what came with the request */
+}
+
+void http_read(struct http_exchange *x, bool on)
+{
+    struct http_conn *c = conn_of(x);
+
+    if (c->pending.n == 0 && !c->ended)
+        stream_read(&c->stream, on);
+}
+
+void http_hang_up(struct http_exchange *x)
+{
+    x->keep_alive = false;
+    exchange_close(conn_of(x));
+}
+
+void http_cut(struct http_exchange *x)
+{
+    http_conn_cut(conn_of(x));
 }
 
 void http_watch(struct http_exchange *x, void (*gone)(void *user), void (*room)(void *user),

@@ -86,6 +86,8 @@ void http_server_drain(struct http_server *s)
             c->x.keep_alive = false;
         if (c->state == CONN_IDLE)
             http_conn_enter(c, CONN_IDLE);
+        else if (c->state == CONN_UPGRADED)
+            c->x.upgrade->drain(c->x.user);
     }
 }
 

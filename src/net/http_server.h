@@ -9,6 +9,9 @@
  *     http_begin(), http_body()..., http_push()...,   a streamed one
  *     http_finish()
  *
+ * or in a third: http_upgrade() says 101, and from then on the connection's bytes are his,
+ * until he hangs up or the client goes.
+ *
  * Whoever answers later registers with http_watch(). If the client goes first, gone()
  * is called once, from the top of the stack, and the exchange is then dead to him;
  * after http_answer() or http_finish() it is dead as well, and gone() does not come.
@@ -27,10 +30,11 @@ enum { HTTP_ID_SIZE = 65 };
 
 struct http_exchange {
     /* The server's. */
-    enum { HTTP_QUIET, HTTP_ASKED, HTTP_STREAMING } phase;
-    bool   keep_alive, chunked, held;
-    size_t chunk_at;                          /* where the open chunk's text begins; 0: none */
-    char  *fields;                            /* go out with every answer       */
+    enum { HTTP_QUIET, HTTP_ASKED, HTTP_STREAMING, HTTP_UPGRADED } phase;
+    bool                       keep_alive, chunked, held;
+    size_t                     chunk_at; /* where the open chunk's text begins; 0: none */
+    char                      *fields;   /* go out with every answer       */
+    const struct http_upgrade *upgrade;       /* HTTP_UPGRADED                  */
     void (*gone)(void *user);
     void (*room)(void *user);
     void *user;
@@ -50,6 +54,13 @@ struct http_answer {
     struct str type;                          /* Content-Type; empty: none      */
     struct str fields;                        /* "name: value\r\n"...           */
     struct str body;
+};
+
+/* What an upgraded connection tells whoever has it; room() and gone() are as http_watch()
+ * was told. */
+struct http_upgrade {
+    void (*bytes)(void *user, struct str bytes);
+    void (*drain)(void *user);                /* the service wants to end       */
 };
 
 struct http_app {
@@ -95,6 +106,12 @@ void        http_begin(struct http_exchange *x, int status, struct str type, str
 struct buf *http_body(struct http_exchange *x);
 bool        http_push(struct http_exchange *x);      /* false: it is full; room() will tell */
 void        http_finish(struct http_exchange *x);
+
+/* `fields` are those of the 101. What it sends goes through http_body() and http_push(). */
+void http_upgrade(struct http_exchange *x, struct str fields, const struct http_upgrade *ops);
+void http_read(struct http_exchange *x, bool on);    /* whether its bytes are wanted now */
+void http_hang_up(struct http_exchange *x);          /* when what was said is out; no gone() */
+void http_cut(struct http_exchange *x);              /* at once, with gone()            */
 
 void http_watch(struct http_exchange *x, void (*gone)(void *user), void (*room)(void *user),
                 void                 *user);

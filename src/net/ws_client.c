@@ -9,10 +9,10 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/mem.h"
+#include "net/ws_handshake.h"
 #include "wire/base64.h"
 #include "wire/http_text.h"
 
-#include <mbedtls/sha1.h>
 #include <wslay/wslay.h>
 
 #include <stdio.h>
@@ -21,7 +21,6 @@
 enum {
     GOODBYE_MS = 2000,
     KEY_BYTES = 16,
-    ACCEPT_BYTES = 20,
     TEXT_MAX = 64,
     PONGS_MAX_BYTES = 1 << 20,
 };
@@ -37,7 +36,7 @@ struct ws {
     struct reach            reach;
     struct stream           stream;
     struct buf              request;
-    char                    accept[TEXT_MAX]; /* what the server must answer */
+    char                    accept[WS_ACCEPT_SIZE]; /* what the server must answer */
     struct http_opening     opening;
     wslay_event_context_ptr frames;
     struct str              in; /* of the read that is running    */
@@ -230,9 +229,8 @@ static void talking_got(struct ws *w, struct str bytes)
 
 static void write_request(struct ws *w, const struct ws_order *o)
 {
-    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    unsigned char     bytes[KEY_BYTES], digest[ACCEPT_BYTES];
-    struct buf        key = BUF(TEXT_MAX), accept = BUF(TEXT_MAX);
+    unsigned char bytes[KEY_BYTES];
+    struct buf    key = BUF(TEXT_MAX);
 
     id_fill_bytes(bytes, sizeof bytes);
     base64_encode((struct str){ (char *)bytes, sizeof bytes }, &key);
@@ -241,12 +239,8 @@ static void write_request(struct ws *w, const struct ws_order *o)
              "Sec-WebSocket-Key: %.*s\r\nSec-WebSocket-Version: 13\r\nUser-Agent: runnel\r\n"
              "%.*s\r\n",
              STR_ARG(o->target), STR_ARG(o->authority), STR_ARG(buf_str(&key)), STR_ARG(o->fields));
-    buf_add(&key, str_of(guid));
-    mbedtls_sha1((unsigned char *)key.p, key.n, digest);
-    base64_encode((struct str){ (char *)digest, sizeof digest }, &accept);
-    snprintf(w->accept, sizeof w->accept, "%.*s", STR_ARG(buf_str(&accept)));
+    ws_accept_of(buf_str(&key), w->accept);
     buf_release(&key);
-    buf_release(&accept);
 }
 
 /* What is wrong with a 101, or NULL. */

@@ -341,6 +341,7 @@ const char *http_reason(int status)
         int         status;
         const char *reason;
     } reasons[] = {
+        { 101, "Switching Protocols" },
         { 200, "OK" },
         { 204, "No Content" },
         { 400, "Bad Request" },
@@ -357,6 +358,7 @@ const char *http_reason(int status)
         { 417, "Expectation Failed" },
         { 422, "Unprocessable Content" },
         { 429, "Too Many Requests" },
+        { 426, "Upgrade Required" },
         { 431, "Request Header Fields Too Large" },
         { 500, "Internal Server Error" },
         { 501, "Not Implemented" },
