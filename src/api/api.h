@@ -12,7 +12,12 @@ struct route {
     const char      *path;
     void (*serve)(struct http_exchange *x, const struct http_reader *rq);
     enum { ROUTE_PLAIN, ROUTE_TAKES_JSON } body;
-    enum { ROUTE_OPEN, ROUTE_GUARDED, ROUTE_DBGPT } guard;   /* DBGPT: its own keys, if it has any */
+    enum {
+        ROUTE_OPEN,
+        ROUTE_GUARDED,
+        ROUTE_SOCKET,
+        ROUTE_DBGPT
+    } guard;    /* DBGPT: its own keys, if it has any */
     bool quiet; /* asked all the time: logged at debug */
 };
 
@@ -87,6 +92,8 @@ void assistant_serve_enable(struct http_exchange *x, const struct http_reader *r
 void assistant_serve_disable(struct http_exchange *x, const struct http_reader *rq);
 void assistant_serve_execute(struct http_exchange *x, const struct http_reader *rq);
 void assistant_serve_configure(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_ws_chat(struct http_exchange *x, const struct http_reader *rq);
+void assistant_serve_ws_system(struct http_exchange *x, const struct http_reader *rq);
 void assistant_serve_health(struct http_exchange *x, const struct http_reader *rq);
 void assistant_serve_root(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_livez(struct http_exchange *x, const struct http_reader *rq);

@@ -13,7 +13,8 @@ bool assistant_is_path(struct str path)
 {
     static const struct str whole[] = {
         STR_INIT("/api/v1/chat"),     STR_INIT("/api/v1/chat/stream"), STR_INIT("/api/v1/tasks"),
-        STR_INIT("/api/v1/sessions"), STR_INIT("/api/v1/plugins"),
+        STR_INIT("/api/v1/sessions"), STR_INIT("/api/v1/plugins"),     STR_INIT("/ws/chat"),
+        STR_INIT("/ws/system"),
     };
     static const struct str above[] = {
         STR_INIT("/api/v1/tasks/"),  STR_INIT("/api/v1/sessions/"), STR_INIT("/api/v1/plugins/"),

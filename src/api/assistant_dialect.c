@@ -62,6 +62,11 @@ static bool is_of_nobody(enum fault fault, bool has_begun)
     }
 }
 
+struct str assistant_sorry(enum fault fault, bool has_begun)
+{
+    return str_of(is_of_nobody(fault, has_begun) ? nobody : sorry);
+}
+
 /* Of whoever does not say how much he has used it is guessed. */
 static uint64_t tokens_of(const struct usage *u, uint64_t bytes)
 {

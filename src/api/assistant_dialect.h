@@ -32,6 +32,9 @@ struct assistant_state {
 
 struct assistant_state *assistant_state_new(struct str session, const struct assistant_choice *c);
 
+/* What people are told of a fault. */
+struct str assistant_sorry(enum fault fault, bool has_begun);
+
 /* The same bytes under two names. */
 extern const struct dialect assistant_dialect_plain, assistant_dialect_events;
 

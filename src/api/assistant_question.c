@@ -58,10 +58,10 @@ static bool check_types(const struct json *body, struct assistant_problem *p)
 
 /* ---- one after the other ------------------------------------------------------------ */
 
-static bool read_message(struct question *q, const struct json *body, struct assistant_problem *p)
+static bool read_message(struct question *q, const struct json *message,
+                         struct assistant_problem *p)
 {
-    const struct json *message = json_get(body, "message");
-    struct str         text = json_str(message);
+    struct str text = json_str(message);
 
     if (!message)
         return problem(p, "message", "不能缺少");
@@ -144,24 +144,44 @@ static bool read_options(struct question *q, const struct json *body, uint64_t m
     return true;
 }
 
-static bool read_body(struct question *q, const struct json *body, uint64_t max_tokens,
-                      struct assistant_wish *wish, struct assistant_problem *p)
+static bool read_body(struct question *q, const struct json *body, const struct json *message,
+                      uint64_t max_tokens, struct assistant_wish *wish, struct assistant_problem *p)
 {
     if (json_type(body) != JSON_OBJECT)
         return problem(p, "body", "必须是 JSON 对象");
-    return check_types(body, p) && read_message(q, body, p) && read_session(q, body, wish, p) &&
+    return check_types(body, p) && read_message(q, message, p) && read_session(q, body, wish, p) &&
            read_type(body, wish, p) && read_preference(q, body, wish, p) &&
            read_options(q, body, max_tokens, p);
+}
+
+static struct question *read_question(const struct json *body, const struct json *message,
+                                      uint64_t max_tokens, struct assistant_wish *wish,
+                                      struct assistant_problem *p)
+{
+    struct question *q = question_new();
+
+    *wish = (struct assistant_wish){ .type = ASSISTANT_AUTO };
+    if (read_body(q, body, message, max_tokens, wish, p))
+        return q;
+    question_free(q);
+    return NULL;
 }
 
 struct question *assistant_read_question(const struct json *body, uint64_t max_tokens,
                                          struct assistant_wish *wish, struct assistant_problem *p)
 {
-    struct question *q = question_new();
+    return read_question(body, json_get(body, "message"), max_tokens, wish, p);
+}
 
-    *wish = (struct assistant_wish){ .type = ASSISTANT_AUTO };
-    if (read_body(q, body, max_tokens, wish, p))
-        return q;
-    question_free(q);
-    return NULL;
+struct question *assistant_read_frame(const struct json *frame, uint64_t max_tokens,
+                                      struct assistant_wish *wish, struct assistant_problem *p)
+{
+    const struct json *data = json_get(frame, "data"), *body = data ? data : frame;
+    const struct json *text = json_get(body, "message");
+
+    if (!text)
+        text = json_get(body, "content");
+    if (!text)
+        text = json_get(frame, "content");
+    return read_question(body, text, max_tokens, wish, p);
 }

@@ -23,6 +23,12 @@ struct question *assistant_read_question(const struct json *body, uint64_t max_t
                                          struct assistant_wish    *wish,
                                          struct assistant_problem *problem);
 
+/* The same of a message to /ws/chat: {"type":"chat","data":{...}}. Some clients write the text as
+ * `content`, and some beside `data` or without it. */
+struct question *assistant_read_frame(const struct json *frame, uint64_t max_tokens,
+                                      struct assistant_wish    *wish,
+                                      struct assistant_problem *problem);
+
 /* A name of a session that somebody else gave it. */
 bool assistant_is_session(struct str id);
 

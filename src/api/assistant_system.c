@@ -1,4 +1,6 @@
 /* assistant_system.c - how the service is, as the assistant's clients ask it, and its plugins. */
+#include "api/assistant_system.h"
+
 #include "api/api.h"
 #include "api/assistant_answer.h"
 #include "api/assistant_plugin.h"
@@ -11,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HOUR_S = 3600, LIST_LIMIT = 1 << 24, NS_PER_MS = 1000000 };
+enum { LIST_LIMIT = 1 << 24, NS_PER_MS = 1000000 };
 
 /* ---- figures ------------------------------------------------------------------------------- */
 
@@ -97,22 +99,30 @@ struct looking {
     struct visit        *visit;
 };
 
-static void answer_status(struct visit *v, int64_t active)
+void assistant_add_status(int64_t active, struct buf *out)
 {
-    struct buf out = BUF(8192);
-    double     cpu = cpu_percent(), memory = memory_percent();
+    double cpu = cpu_percent(), memory = memory_percent();
 
-    buf_addf(&out, "{\"status\":\"%s\",\"cpu_usage\":%.2f,\"memory_usage\":%.2f,\"gpu_usage\":0.0,",
+    buf_addf(out, "\"status\":\"%s\",\"cpu_usage\":%.2f,\"memory_usage\":%.2f,\"gpu_usage\":0.0,",
              health(), cpu, memory);
-    buf_addf(&out,
+    buf_addf(out,
              "\"cpu\":{\"usage_percent\":%.2f},\"memory\":{\"usage_percent\":%.2f},"
              "\"connections\":{\"total\":%lld},\"active_sessions\":%lld,",
              cpu, memory, (long long)metric_value(METRIC_CONNECTIONS), (long long)active);
-    buf_addf(&out, "\"total_requests\":%llu,\"avg_response_time\":%.3f,\"components_health\":",
+    buf_addf(out, "\"total_requests\":%llu,\"avg_response_time\":%.3f,\"components_health\":",
              (unsigned long long)api_served()->requests, mean_ms());
-    add_health(&out);
-    buf_addf(&out, ",\"uptime_seconds\":%.3f}",
+    add_health(out);
+    buf_addf(out, ",\"uptime_seconds\":%.3f",
              (double)(clock_exact() - api_served()->since) / (double)CLOCK_S);
+}
+
+static void answer_status(struct visit *v, int64_t active)
+{
+    struct buf out = BUF(8192);
+
+    buf_lit(&out, "{");
+    assistant_add_status(active, &out);
+    buf_lit(&out, "}");
     assistant_visit_answer(v, buf_str(&out));
     buf_release(&out);
 }
@@ -145,7 +155,7 @@ void assistant_serve_status(struct http_exchange *x, const struct http_reader *r
     l->visit = v;
     l->call.verb.done = on_counted;
     v->release = release_looking;
-    exchange_count_chats(api_store(), &l->call, &v->whose, HOUR_S);
+    exchange_count_chats(api_store(), &l->call, &v->whose, ASSISTANT_ACTIVE_S);
 }
 
 void assistant_serve_metrics(struct http_exchange *x, const struct http_reader *rq)

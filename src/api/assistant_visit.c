@@ -101,14 +101,26 @@ void assistant_visit_refuse(struct visit *v, int status, const char *why)
     visit_end(v);
 }
 
+int assistant_status_of(enum store_end end, const char **why)
+{
+    if (end == STORE_NOT_FOUND) {
+        *why = no_session;
+        return 404;
+    }
+    if (end == STORE_REFUSED || end == STORE_CONFLICT) {
+        *why = "请求包含无法保存的内容";
+        return 400;
+    }
+    *why = assistant_not_ready;
+    return 503;
+}
+
 void assistant_visit_fail(struct visit *v, enum store_end end)
 {
-    if (end == STORE_NOT_FOUND)
-        assistant_visit_refuse(v, 404, no_session);
-    else if (end == STORE_REFUSED || end == STORE_CONFLICT)
-        assistant_visit_refuse(v, 400, "请求包含无法保存的内容");
-    else
-        assistant_visit_refuse(v, 503, assistant_not_ready);
+    const char *why;
+    int         status = assistant_status_of(end, &why);
+
+    assistant_visit_refuse(v, status, why);
 }
 
 void assistant_visit_refuse_value(struct visit *v, const struct assistant_problem *p)

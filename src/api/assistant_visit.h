@@ -25,6 +25,9 @@ bool assistant_visit_takes_body(struct visit *v, const struct http_reader *rq);
 bool assistant_visit_takes_session(struct visit *v, const struct http_reader *rq);      /* "{id}";
                                                  its name is then v->ctx, a struct str */
 
+/* What is said when the database has no good answer. */
+int assistant_status_of(enum store_end end, const char **why);
+
 /* These end the visit. */
 void assistant_visit_answer(struct visit *v, struct str json);
 void assistant_visit_refuse(struct visit *v, int status, const char *why);

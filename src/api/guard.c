@@ -339,9 +339,8 @@ static bool refuse(struct http_exchange *x, const char *why)
     return false;
 }
 
-bool guard_check(struct http_exchange *x, const struct http_reader *rq)
+static bool check_shown(struct http_exchange *x, const struct http_reader *rq, struct str shown)
 {
-    struct str    shown = shown_by(rq);
     unsigned char digest[SHA256_BYTES];
     struct known *k;
 
@@ -361,6 +360,40 @@ bool guard_check(struct http_exchange *x, const struct http_reader *rq)
     if (clock_now() < k->until || is_believed(k) || look_up(k, shown))
         return let_in(x, k);
     return wait_for(x, k);
+}
+
+bool guard_check(struct http_exchange *x, const struct http_reader *rq)
+{
+    return check_shown(x, rq, shown_by(rq));
+}
+
+/* "bearer.<key>" among the subprotocols that are offered; empty: there is none. */
+static struct str shown_as_protocol(const struct http_reader *rq)
+{
+    struct str name = STR("sec-websocket-protocol"), prefix = STR("bearer."), list, one;
+
+    for (size_t i = 0; i < http_reader_count(rq, name); i++) {
+        list = http_reader_nth(rq, name, i);
+        while (str_next(&list, ',', &one))
+            if (str_starts(str_trim(one), prefix))
+                return str_from(str_trim(one), prefix.n);
+    }
+    return STR("");
+}
+
+bool guard_check_socket(struct http_exchange *x, const struct http_reader *rq)
+{
+    struct str   shown = shown_by(rq);
+    struct arena a = { NULL };
+    bool         may;
+
+    if (!http_reader_count(rq, STR("authorization")))
+        shown = shown_as_protocol(rq);
+    if (!http_reader_count(rq, STR("authorization")) && !shown.n)
+        http_query_get(rq->target.query, STR("token"), &a, &shown);
+    may = check_shown(x, rq, shown);
+    arena_release(&a);
+    return may;
 }
 
 bool guard_check_door(struct http_exchange *x, const struct http_reader *rq,

@@ -21,6 +21,10 @@ void guard_release(void);                     /* at the very end                
 /* In on_head(): holds the request until it is known who asks. False: it was refused. */
 bool guard_check(struct http_exchange *x, const struct http_reader *rq);
 
+/* The same of a WebSocket. Pages cannot set the fields of its request, so they may show what they
+ * have as a subprotocol, "bearer.<key>", or in the query, as `token`. */
+bool guard_check_socket(struct http_exchange *x, const struct http_reader *rq);
+
 /* At a door with keys of its own; to other doors they mean nothing. */
 bool guard_check_door(struct http_exchange *x, const struct http_reader *rq,
                       const struct conf_texts *keys);

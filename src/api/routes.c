@@ -109,6 +109,8 @@ static const struct route routes[] = {
       false },
     { HTTP_METHOD_POST, "/api/v1/config/update", assistant_serve_configure, ROUTE_TAKES_JSON,
       ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/ws/chat", assistant_serve_ws_chat, ROUTE_PLAIN, ROUTE_SOCKET, false },
+    { HTTP_METHOD_GET, "/ws/system", assistant_serve_ws_system, ROUTE_PLAIN, ROUTE_SOCKET, false },
     { HTTP_METHOD_GET, "/health", assistant_serve_health, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/", assistant_serve_root, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/livez", ops_serve_livez, ROUTE_PLAIN, ROUTE_OPEN, true },
@@ -265,6 +267,8 @@ static bool is_let_in(struct http_exchange *x, const struct http_reader *rq,
 
     if (route->guard == ROUTE_DBGPT && keys->n)
         return guard_check_door(x, rq, keys);
+    if (route->guard == ROUTE_SOCKET)
+        return guard_check_socket(x, rq);
     return route->guard == ROUTE_OPEN || guard_check(x, rq);
 }
 
@@ -348,8 +352,10 @@ static void on_end(const struct http_exchange *x, struct str path)
     char                status[12];
 
     guard_forget(x);
-    served.requests++;
-    served.ns += clock_exact() - x->started;
+    if (x->status != 101) {                   /* how long a talk was says nothing of us */
+        served.requests++;
+        served.ns += clock_exact() - x->started;
+    }
     snprintf(status, sizeof status, "%d", x->status);
     metric_add_labelled(METRIC_REQUESTS, route ? route->path : "none", status);
     if (x->logged)

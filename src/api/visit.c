@@ -13,12 +13,19 @@ static void client_gone(void *user)
     visit_end(user);
 }
 
-struct visit *visit_new(struct http_exchange *x, const char *dialect)
+struct visit *visit_of(struct http_exchange *x, const char *dialect)
 {
     struct visit *v = mem_new(sizeof *v);
 
     v->x = x;
     v->whose = (struct whose){ guard_asker(x)->tenant, str_of(dialect), guard_owner(x, &v->arena) };
+    return v;
+}
+
+struct visit *visit_new(struct http_exchange *x, const char *dialect)
+{
+    struct visit *v = visit_of(x, dialect);
+
     http_watch(x, client_gone, NULL, v);
     return v;
 }

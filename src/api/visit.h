@@ -28,7 +28,11 @@ struct visit {
 
 /* By whoever is let in, at the door of that dialect (a constant). There must be a store. */
 struct visit *visit_new(struct http_exchange *x, const char *dialect);
-void          visit_end(struct visit *v);     /* it was answered, or is a turn now */
+
+/* The same of a client whose going somebody else looks after, and ends the visit then. */
+struct visit *visit_of(struct http_exchange *x, const char *dialect);
+
+void visit_end(struct visit *v); /* it was answered, or is a turn now */
 
 /* Fills v->chat, where clients name their chats as they like, and two may use one name: by a
  * digest of the owner and the name. */
