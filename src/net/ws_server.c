@@ -38,9 +38,10 @@ struct ws_conn {
                                                  so many of it are missing      */
     bool                      in_message; /* fragments of it are missing    */
     bool                      closing;    /* we have said Close             */
-    bool                      deaf;       /* what else comes is thrown away */
-    bool                      pinged, full;
+    bool                      deaf;       /* what else comes is not looked at */
+    bool                      full;
     uint64_t                  heard, active; /* clock, when: a byte; a message, either way */
+    uint64_t                  pong_due;   /* 0: no ping is out              */
     uint64_t                  began;         /* the message that is half there */
     uint64_t                  second;        /* the one in which `n_frames` came */
     uint64_t                  n_frames;
@@ -200,10 +201,16 @@ static void turn_out(struct ws_conn *w, enum ws_code code, const char *why)
 {
     void *user = w->user;
 
-    w->deaf = true;
     ws_close(w, code, why);
     if (user)
         w->app->end(user);
+}
+
+/* The same inside wslay, which goes on with what it has read. */
+static void fail(struct ws_conn *w, enum ws_code code, const char *why)
+{
+    w->deaf = true;
+    turn_out(w, code, why);
 }
 
 /* ---- what comes in ---------------------------------------------------------------------- */
@@ -263,21 +270,34 @@ static void on_frame(wslay_event_context_ptr                           ctx,
         w->in_message = !f->fin;
     }
     if (!w->deaf && !w->closing && comes_too_often(w))
-        turn_out(w, WS_CODE_POLICY, "too many frames within a second");
+        fail(w, WS_CODE_POLICY, "too many frames within a second");
 }
 
-/* Also told of control frames, which wslay has answered already. */
+/* wslay has an answer ready, which stands before those to what comes next. Half of a code it
+ * takes for none. */
+static void control_came(struct ws_conn *w, const struct wslay_event_on_msg_recv_arg *m)
+{
+    if (m->opcode == WSLAY_CONNECTION_CLOSE && m->msg_length == 1)
+        fail(w, WS_CODE_PROTOCOL, "against the protocol");
+    else
+        wslay_event_send(w->frames);
+}
+
 static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *m,
                        void *user)
 {
     struct ws_conn *w = user;
 
     (void)ctx;
-    if (w->deaf || w->closing || wslay_is_ctrl_frame(m->opcode))
+    if (w->deaf || w->closing)
         return;
+    if (wslay_is_ctrl_frame(m->opcode)) {
+        control_came(w, m);
+        return;
+    }
     w->active = clock_now();
     if (m->opcode != WSLAY_TEXT_FRAME)
-        turn_out(w, WS_CODE_UNSUPPORTED, "only text is understood here");
+        fail(w, WS_CODE_UNSUPPORTED, "only text is understood here");
     else if (w->user)
         w->app->message(w->user, (struct str){ (const char *)m->msg, m->msg_length });
 }
@@ -296,40 +316,33 @@ static void make_frames(struct ws_conn *w)
     wslay_event_config_set_max_recv_msg_length(w->frames, w->limits.max_message_bytes);
 }
 
-/* wslay has found something wrong, and said so in its Close. */
-static void give_up(struct ws_conn *w)
+/* What is wrong in a frame is for us to name; wslay only says so of whole messages. */
+static void take(struct ws_conn *w, struct str bytes)
 {
-    w->deaf = true;
-    await_goodbye(w);
-    http_push(w->x);
-    tell_end(w);
+    make_frames(w);
+    w->in = bytes;
+    if (wslay_event_recv(w->frames) != 0 && !w->closing)
+        fail(w, WS_CODE_PROTOCOL, "against the protocol");
+    w->in = STR("");
+    if (w->closing)
+        return;
+    wslay_event_send(w->frames);
+    w->deaf = wslay_event_get_close_sent(w->frames);
+    ws_push(w);
 }
 
+/* A connection on which nothing can be read any more is not waited for (RFC 6455, 7.1.7): the
+ * last words are on their way, and behind them the end. */
 static void client_said(void *user, struct str bytes)
 {
     struct ws_conn *w = user;
-    bool            good, was_closing;
 
     w->heard = clock_now();
-    w->pinged = false;
-    if (w->deaf)
-        return;
-    make_frames(w);
-    w->in = bytes;
-    good = wslay_event_recv(w->frames) == 0;
-    w->in = STR("");
-    was_closing = w->closing;
-    if (!was_closing)
-        good = wslay_event_send(w->frames) == 0 && good;
-    if (wslay_event_get_close_received(w->frames)) {
+    w->pong_due = 0;
+    take(w, bytes);
+    if (w->deaf || wslay_event_get_close_received(w->frames))
         hang_up(w);
-        return;
-    }
-    if (!was_closing && (!good || wslay_event_get_close_sent(w->frames)))
-        give_up(w);
-    else if (!was_closing)
-        ws_push(w);
-    if (w->deaf || (w->half == 0 && !w->in_message))
+    else if (w->half == 0 && !w->in_message)
         drop_frames(w);
 }
 
@@ -338,20 +351,21 @@ static void client_said(void *user, struct str bytes)
 /* When it has to be looked at again; all of these are moved on by what comes. */
 static uint64_t next_tick(const struct ws_conn *w, uint64_t now)
 {
-    uint64_t ping = (w->full ? now : w->heard) + w->limits.ping_every;
+    uint64_t ping = w->pong_due ? w->pong_due : w->heard + w->limits.ping_every;
     uint64_t idle = w->active + w->limits.idle_timeout;
     uint64_t late = w->frames ? w->began + w->limits.message_timeout : UINT64_MAX;
-    uint64_t next = ping < idle ? ping : idle;
+    uint64_t next = w->full ? now + w->limits.ping_every : ping;
 
-    return next < late ? next : late;
+    next = idle < next ? idle : next;
+    return late < next ? late : next;
 }
 
 static void ping(struct ws_conn *w, uint64_t now)
 {
-    w->pinged = true;
+    w->pong_due = now + w->limits.pong_timeout;
     add_control(w, WSLAY_PING, STR(""));
     ws_push(w);
-    deadline_arm(&w->tick, now + w->limits.pong_timeout);
+    deadline_arm(&w->tick, next_tick(w, now));
 }
 
 /* Whoever has output waiting is watched by the connection: a pong may be behind it. */
@@ -362,13 +376,13 @@ static void on_tick(struct deadline *d)
 
     if (w->closing)
         hang_up(w);
-    else if (w->pinged && !w->full)
+    else if (w->pong_due && now >= w->pong_due && !w->full)
         http_cut(w->x);
     else if (w->frames && now >= w->began + w->limits.message_timeout)
         turn_out(w, WS_CODE_POLICY, "the message took too long");
     else if (now >= w->active + w->limits.idle_timeout)
         turn_out(w, WS_CODE_NORMAL, "nothing was said for long");
-    else if (!w->full && now >= w->heard + w->limits.ping_every)
+    else if (!w->full && !w->pong_due && now >= w->heard + w->limits.ping_every)
         ping(w, now);
     else
         deadline_arm(d, next_tick(w, now));
