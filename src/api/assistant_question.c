@@ -6,6 +6,9 @@ enum { MESSAGE_MAX = 10000, SESSION_MAX = 200, MODEL_MAX = 200 };   /* character
 
 #define TEMPERATURE_MAX 2.0
 
+const char assistant_missing[] = "不能缺少";
+const char assistant_empty[] = "不能为空";
+
 static bool problem(struct assistant_problem *p, const char *field, const char *reason)
 {
     *p = (struct assistant_problem){ field, reason };
@@ -64,9 +67,9 @@ static bool read_message(struct question *q, const struct json *message,
     struct str text = json_str(message);
 
     if (!message)
-        return problem(p, "message", "不能缺少");
+        return problem(p, "message", assistant_missing);
     if (is_blank(text))
-        return problem(p, "message", "不能为空");
+        return problem(p, "message", assistant_empty);
     if (utf8_count(text) > MESSAGE_MAX)
         return problem(p, "message", "最多 10000 个字符");
     q->messages = arena_new(&q->arena, sizeof *q->messages);

@@ -18,6 +18,9 @@ struct assistant_problem {
     const char *reason;
 };
 
+/* Of the text of a question: the two reasons that say that there is none. */
+extern const char assistant_missing[], assistant_empty[];
+
 /* NULL when something is wrong; `problem` then says what. Texts are in the question's arena. */
 struct question *assistant_read_question(const struct json *body, uint64_t max_tokens,
                                          struct assistant_wish    *wish,

@@ -16,8 +16,6 @@
 #include "base/id.h"
 #include "base/mem.h"
 
-#include <string.h>
-
 enum { ID_LENGTH = 24, TEXT_LIMIT = 1024 };
 
 struct talk {
@@ -136,10 +134,10 @@ static void tell_begin(struct talk *t, struct str message)
 
 static void tell_problem(struct talk *t, const struct assistant_problem *p)
 {
-    bool       is_empty = strcmp(p->field, "message") == 0;
+    bool       is_empty = p->reason == assistant_missing || p->reason == assistant_empty;
     struct buf why = BUF(TEXT_LIMIT);
 
-    if (is_empty && strchr(p->reason, '0') == NULL)
+    if (is_empty)
         buf_lit(&why, "消息内容不能为空");
     else
         buf_addf(&why, "%s %s", p->field, p->reason);

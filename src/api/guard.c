@@ -389,8 +389,9 @@ bool guard_check_socket(struct http_exchange *x, const struct http_reader *rq)
 
     if (!http_reader_count(rq, STR("authorization")))
         shown = shown_as_protocol(rq);
-    if (!http_reader_count(rq, STR("authorization")) && !shown.n)
-        http_query_get(rq->target.query, STR("token"), &a, &shown);
+    if (!http_reader_count(rq, STR("authorization")) && !shown.n &&
+        http_query_get(rq->target.query, STR("token"), &a, &shown) != HTTP_QUERY_FOUND)
+        shown = STR("");
     may = check_shown(x, rq, shown);
     arena_release(&a);
     return may;
