@@ -161,7 +161,9 @@ static void on_looked_up(struct lookup *l)
 
     d->rc = l->rc;
     d->addresses = l->found;
-    if (l->rc != 0)
+    if (l->rc == 0)
+        d->named_at = clock_exact();
+    else
         d->addresses.n = 0;
     try_next(d);
 }

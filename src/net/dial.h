@@ -17,6 +17,7 @@ struct dial {
     struct list      attempts;
     struct deadline  head_start, patience;
     int              rc;                      /* the last failure               */
+    uint64_t         named_at;                /* clock_exact(); 0: there are no addresses */
     bool             running;
     void (*done)(struct dial *d, int fd, int rc);
 };

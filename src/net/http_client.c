@@ -153,6 +153,7 @@ static void on_head(struct http_reply *r, int status, const struct http_fields *
 {
     struct http_fetch *f = LIST_OWNER(r, struct http_peer, reply)->fetch;
 
+    journey_mark_head(f->pool->way.journey, status, fields);
     f->ops->head(f, status, fields);
 }
 

@@ -164,6 +164,7 @@ static void tunnel_got(struct reach *r, struct str bytes)
     }
     http_opening_release(&r->opening);
     stream_read(r->stream, false);
+    journey_mark(r->way->journey, JOURNEY_TUNNELLED);
     climb_tls(r);
 }
 
@@ -190,7 +191,10 @@ static void on_stream(struct stream *s, enum stream_news news, struct str bytes)
         if (r->rung == REACH_TUNNEL)
             tunnel_got(r, bytes);
         return;
-    case STREAM_SECURED: succeed(r); return;
+    case STREAM_SECURED:
+        journey_mark(r->way->journey, JOURNEY_SECURED);
+        succeed(r);
+        return;
     case STREAM_EOF:
     case STREAM_BROKEN: lost(r); return;
     case STREAM_MOVED:
@@ -202,7 +206,10 @@ static void on_dialled(struct dial *d, int fd, int rc)
 {
     struct reach *r = LIST_OWNER(d, struct reach, dial);
 
+    if (r->way->journey)
+        r->way->journey->at[JOURNEY_NAMED] = d->named_at;
     if (rc == 0) {
+        journey_mark(r->way->journey, JOURNEY_CONNECTED);
         rc = stream_open(r->stream, fd, on_stream);
         r->stream->user = r;
         if (rc != 0)

@@ -10,6 +10,7 @@
 
 #include "net/dial.h"
 #include "net/http_opening.h"
+#include "net/journey.h"
 #include "net/stream.h"
 #include "net/tls.h"
 
@@ -25,6 +26,7 @@ struct way {
     uint16_t           proxy_port;
     struct str         proxy_credentials;     /* base64 of user:password; or empty */
     uint64_t           connect_timeout, tls_timeout;      /* ns                 */
+    struct journey    *journey;               /* of who goes it; or NULL        */
 };
 
 void way_copy(struct way *to, const struct way *from);

@@ -275,6 +275,12 @@ static void begin_to_talk(struct ws *w, struct str rest)
         talking_got(w, rest);
 }
 
+static void refuse(struct ws *w)
+{
+    journey_mark_head(w->way.journey, w->opening.status, &w->opening.fields);
+    end(w, WS_REFUSED, STR(""));
+}
+
 static void asking_got(struct ws *w, struct str bytes)
 {
     size_t eaten = 0;
@@ -282,9 +288,10 @@ static void asking_got(struct ws *w, struct str bytes)
     switch (http_opening_feed(&w->opening, bytes, &eaten)) {
     case OPENING_MORE: return;
     case OPENING_GARBAGE: end(w, WS_GARBAGE, STR("the answer is not HTTP")); return;
-    case OPENING_REFUSED: end(w, WS_REFUSED, STR("")); return;
+    case OPENING_REFUSED: refuse(w); return;
     case OPENING_GOOD: break;
     }
+    journey_mark_head(w->way.journey, w->opening.status, &w->opening.fields);
     if (objection(w))
         end(w, WS_GARBAGE, str_of(objection(w)));
     else
@@ -307,7 +314,7 @@ static void lost(struct ws *w)
     if (w->state == WS_CLOSING)
         hang_up(w);
     else if (w->state == WS_ASKING && http_opening_end(&w->opening) == OPENING_REFUSED)
-        end(w, WS_REFUSED, STR(""));
+        refuse(w);
     else if (!link_is_in(&w->leave.link))
         end(w, WS_CUT, str_of(stream_why(&w->stream)));
 }
