@@ -14,7 +14,7 @@ static const struct command *const commands[] = {
     &command_tenant_limit,   &command_account_list,    &command_account_approve,
     &command_account_reject, &command_account_disable, &command_account_limit,
     &command_key_create,     &command_key_list,        &command_key_revoke,
-    &command_token,
+    &command_token,          &command_turns_list,      &command_turns_stop,
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -55,7 +55,7 @@ static const struct command *find(const char *first, const char *second)
         const char *want = second_word(commands[i]);
 
         if (str_eq(first_word(commands[i]), str_of(first)) &&
-            (!want || (second && strcmp(want, second) == 0)))
+            (!want || (second ? strcmp(want, second) == 0 : commands[i]->is_meant)))
             return commands[i];
     }
     return NULL;
@@ -304,12 +304,12 @@ int command_run(int argc, char **argv)
     struct command_call c = { .command = find(argv[0], second) };
     struct line         l = { .argc = argc, .argv = argv, .at = 1 };
 
-    if (!c.command && !second && wants_help(&l))
+    if (!second && wants_help(&l) && (!c.command || second_word(c.command)))
         return help_of_group(argv[0]);
     if (!c.command)
         die("%s what? %s%s%sSee runnel %s --help", argv[0], second ? "There is no \"" : "",
             second ? second : "", second ? "\". " : "", argv[0]);
-    l.at += second_word(c.command) != NULL;
+    l.at += second && second_word(c.command);
     if (wants_help(&l))
         return help(c.command);
     read_line(&c, &l);

@@ -30,6 +30,7 @@ struct command {
     const char                  *takes;       /* NULL: no argument              */
     const char                  *about;
     const struct command_option *options;     /* ends with a row without a name; or NULL */
+    bool                         is_meant;    /* by its first word alone        */
     void (*run)(struct command_call *c);
 };
 
@@ -39,6 +40,7 @@ extern const struct command command_account_list, command_account_approve, comma
     command_account_disable, command_account_limit;
 extern const struct command command_key_create, command_key_list, command_key_revoke;
 extern const struct command command_token;
+extern const struct command command_turns_list, command_turns_stop;
 
 /* NULL: not given. */
 const char *command_value(const struct command_call *c, const char *option);
@@ -58,5 +60,8 @@ void command_print_rows(const struct command_call *c, const struct pg_rows *rows
 void command_print_row(const struct command_call *c, const struct pg_rows *rows);
 void command_print_members(struct buf *out, const struct pg_rows *rows, size_t row);
 void command_print(const struct buf *out);
+
+/* Text from outside, which must not move the cursor. */
+void command_add_shown(struct buf *out, struct str text);
 
 #endif

@@ -83,8 +83,7 @@ static struct str cell(const struct pg_rows *rows, size_t row, int column)
     return pg_is_null(rows, row, column) ? STR("-") : pg_get(rows, row, column);
 }
 
-/* Names come from outside: none may move the cursor. */
-static void add_cell(struct buf *out, struct str text, size_t width, bool is_last)
+void command_add_shown(struct buf *out, struct str text)
 {
     for (size_t i = 0; i < text.n; i++) {
         unsigned char b = (unsigned char)text.p[i];
@@ -93,6 +92,11 @@ static void add_cell(struct buf *out, struct str text, size_t width, bool is_las
         buf_add_char(out, b < ' ' || b == 0x7f || is_c1 ? '?' : text.p[i]);
         i += is_c1;
     }
+}
+
+static void add_cell(struct buf *out, struct str text, size_t width, bool is_last)
+{
+    command_add_shown(out, text);
     for (size_t n = width_of(text); !is_last && n < width + 2; n++)
         buf_add_char(out, ' ');
 }

@@ -156,3 +156,46 @@ const struct pg_rows *operator_revoke_key(struct pg_now *db, const char *tenant,
                       " LEFT JOIN runnel.allowance l ON l.tenant = k.tenant AND l.api_key = k.id",
                       PG_PARAMS(tenant, id));
 }
+
+/* ---- turns --------------------------------------------------------------------------- */
+
+/* A lease that has run out is renewed by nobody: its process is dead or cut off. */
+#define TURN_STATE                                                                                 \
+    "CASE WHEN t.ended_at IS NOT NULL THEN t.state::text WHEN t.lease_until < now()"               \
+    " THEN 'left behind' WHEN t.stop_asked THEN 'stopping' ELSE 'running' END AS state"
+#define TURN_COLUMNS                                                                               \
+    "t.id, " TURN_STATE ", n.name AS tenant, t.owner, t.model, c.dialect, t.chat,"                 \
+    " extract(epoch FROM coalesce(t.ended_at, now()) - t.created_at)::bigint AS seconds,"          \
+    " t.fault, t.holder, " TIME("t.created_at") " AS created_at"
+#define FROM_TURN                                                                                  \
+    " FROM runnel.turn t JOIN runnel.tenant n ON n.id = t.tenant"                                  \
+    " LEFT JOIN runnel.chat c ON c.tenant = t.tenant AND c.id = t.chat"
+
+const struct pg_rows *operator_turns(struct pg_now *db, const char *tenant)
+{
+    return pg_now_ask(db,
+                      "SELECT " TURN_COLUMNS FROM_TURN " WHERE t.state = 'streaming'"
+                      " AND ($1::text IS NULL OR n.name = $1) ORDER BY t.created_at, t.id",
+                      PG_PARAMS(tenant));
+}
+
+const struct pg_rows *operator_turn(struct pg_now *db, const char *tenant, const char *id)
+{
+    return pg_now_ask(db, "SELECT " TURN_COLUMNS FROM_TURN " WHERE n.name = $1 AND t.id = $2",
+                      PG_PARAMS(tenant, id));
+}
+
+const struct pg_rows *operator_stop_turn(struct pg_now *db, const char *tenant, const char *id,
+                                         bool notifies)
+{
+    const struct pg_rows *rows =
+        pg_now_ask(db,
+                   "UPDATE runnel.turn t SET stop_asked = true FROM runnel.tenant n"
+                   " WHERE n.name = $1 AND t.tenant = n.id AND t.id = $2 AND t.ended_at IS NULL"
+                   " RETURNING t.id",
+                   PG_PARAMS(tenant, id));
+
+    if (!rows || pg_n_rows(rows) == 0 || !notifies)
+        return rows;
+    return pg_now_ask(db, "SELECT pg_notify('runnel_stop', $1)", PG_PARAMS(id));
+}

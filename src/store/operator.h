@@ -50,6 +50,18 @@ const struct pg_rows *operator_make_key(struct pg_now *db, const struct operator
 /* No row: there is no such key. */
 const struct pg_rows *operator_revoke_key(struct pg_now *db, const char *tenant, const char *id);
 
+/* The turns that have not ended, of all or (NULL: of all) one tenant, the oldest first. Those of
+ * which nothing is kept are not among them. */
+const struct pg_rows *operator_turns(struct pg_now *db, const char *tenant);
+
+/* What became of a turn. No row: there is no such turn. */
+const struct pg_rows *operator_turn(struct pg_now *db, const char *tenant, const char *id);
+enum { OPERATOR_TURN_STATE = 1 };             /* the column that says it        */
+
+/* Does what turn_stop() does, for whoever owns the turn. No row: it does not run. */
+const struct pg_rows *operator_stop_turn(struct pg_now *db, const char *tenant, const char *id,
+                                         bool notifies);
+
 bool operator_has_tenant(struct pg_now *db, const char *tenant);
 
 #endif
