@@ -15,6 +15,7 @@ static const struct command *const commands[] = {
     &command_account_reject, &command_account_disable, &command_account_limit,
     &command_key_create,     &command_key_list,        &command_key_revoke,
     &command_token,          &command_turns_list,      &command_turns_stop,
+    &command_provider_test,
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -97,6 +98,8 @@ static int help(const struct command *c)
              c->words, c->takes ? " " : "", c->takes ? c->takes : "");
     add_options(c->options, &out);
     add_options(common, &out);
+    if (c->more)
+        buf_addf(&out, "\n%s\n", c->more);
     command_print(&out);
     buf_release(&out);
     return 0;
@@ -317,5 +320,5 @@ int command_run(int argc, char **argv)
     c.command->run(&c);
     pg_now_close(c.db);
     settings_free(c.settings);
-    return 0;
+    return c.status;
 }

@@ -23,12 +23,14 @@ struct command_call {
     bool                  as_json;
     struct settings      *settings;
     struct pg_now        *db;
+    int                   status;             /* what main() returns            */
 };
 
 struct command {
     const char                  *words;       /* one or two                     */
     const char                  *takes;       /* NULL: no argument              */
     const char                  *about;
+    const char                  *more;        /* behind the options in its help; or NULL */
     const struct command_option *options;     /* ends with a row without a name; or NULL */
     bool                         is_meant;    /* by its first word alone        */
     void (*run)(struct command_call *c);
@@ -41,6 +43,7 @@ extern const struct command command_account_list, command_account_approve, comma
 extern const struct command command_key_create, command_key_list, command_key_revoke;
 extern const struct command command_token;
 extern const struct command command_turns_list, command_turns_stop;
+extern const struct command command_provider_test;
 
 /* NULL: not given. */
 const char *command_value(const struct command_call *c, const char *option);

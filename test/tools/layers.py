@@ -24,7 +24,7 @@ MAY = {
     "tool": "base wire chat net store",
     "turn": "base chat provider store tool",
     "api": "base wire chat net store turn",
-    "command": "base wire pg store",
+    "command": "base wire chat pg provider store",
     ".": "base wire chat net pg provider store tool turn api command",
 }
 
