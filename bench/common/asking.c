@@ -107,6 +107,8 @@ static size_t write_head(const struct asking *a, struct question q, size_t lengt
         n += (size_t)sprintf(out + n, "Authorization: Bearer %s\r\n", asker->bearer);
     if (a->once != NULL)
         n += (size_t)sprintf(out + n, "Idempotency-Key: %s%" PRIu32 "\r\n", a->once, q.number);
+    if (a->fields != NULL)
+        n += (size_t)sprintf(out + n, "%s", a->fields);
     return n + (size_t)sprintf(out + n,
                                "Content-Type: application/json\r\nAccept: text/event-stream\r\n"
                                "Content-Length: %zu\r\n\r\n",

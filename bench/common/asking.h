@@ -18,6 +18,7 @@ struct asking {
     enum answer_form door;
     const char      *host, *model;
     const char      *once;                    /* Idempotency-Key: this and the number, or NULL */
+    const char      *fields;                  /* more of the head, whole lines; or NULL */
     struct asker    *askers;
     size_t           n_askers;
 };

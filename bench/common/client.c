@@ -106,6 +106,7 @@ static const char usage[] =
     "  --pace N      nominal events per second      --model NAME  (echo)\n"
     "  --door NAME   openai, xcx, dbgpt, assistant  --askers FILE a line each: BEARER [CHAT]\n"
     "  --once TEXT   an Idempotency-Key each        --keep FILE   a line each: NUMBER<tab>TEXT\n"
+    "  --field LINE  one more of the head, NAME: VALUE\n"
     "  --warm S      before the window (1)          --window S    its length (0: to the end)\n"
     "  --timeout S   of the whole run (300)         --stall S     longest silence (30)\n"
     "  --cpu N       run on this core               --watch PID   measure its CPU too (8 at most)\n"
@@ -642,6 +643,17 @@ static void read_door(const char *text)
     die("--door: there is no %s, but openai, xcx, dbgpt and assistant", text);
 }
 
+static void add_field(const char *line)
+{
+    static char fields[1024];
+    size_t      n = strlen(fields);
+
+    if (n + strlen(line) + 3 > sizeof fields)
+        die("--field: too many or too long");
+    snprintf(fields + n, sizeof fields - n, "%s\r\n", line);
+    opt.asking.fields = fields;
+}
+
 static void take_option(int c, const char *name, const char *text)
 {
     switch (c) {
@@ -659,6 +671,7 @@ static void take_option(int c, const char *name, const char *text)
     case 'A': opt.askers = text; break;
     case 'O': opt.asking.once = text; break;
     case 'K': opt.keep = text; break;
+    case 'H': add_field(text); break;
     case 'R': opt.repeat = true; break;
     case 'S': opt.stamped = true; break;
     case 'W':
@@ -693,7 +706,7 @@ static void read_options(int argc, char **argv)
         { "model", 1, NULL, 'm' },   { "repeat", 0, NULL, 'R' }, { "watch", 1, NULL, 'W' },
         { "stamped", 0, NULL, 'S' }, { "door", 1, NULL, 'D' },   { "askers", 1, NULL, 'A' },
         { "once", 1, NULL, 'O' },    { "keep", 1, NULL, 'K' },   { "watch-family", 1, NULL, 'F' },
-        { "help", 0, NULL, 'h' },    { NULL, 0, NULL, 0 },
+        { "field", 1, NULL, 'H' },   { "help", 0, NULL, 'h' },   { NULL, 0, NULL, 0 },
     };
     int c, which = 0;
 

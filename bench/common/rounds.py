@@ -7,6 +7,7 @@ that are medians of the ratios of neighbouring runs.
 """
 
 import json
+import pathlib
 import subprocess
 import sys
 import time
@@ -263,7 +264,10 @@ def verdict(limits, seen):
     return ", ".join(said)
 
 
-def print_table(title, rows, runs, pairs):
+SUMS = ["lost", "errors", "received", "completed"]
+
+
+def print_table(title, rows, runs, pairs, sums=SUMS):
     """rows: (label, key, places, limits). pairs: "above/below", whose ratios are shown."""
     print(f"\n{title}")
     print(f"    {'':<22}" + "".join(f"{who:<28}" for who in runs) +
@@ -273,26 +277,40 @@ def print_table(title, rows, runs, pairs):
         seen = {who: summary(r, key) for who, r in runs.items()}
         seen.update({pair: ratios(runs, pair, key) for pair in pairs})
         said = verdict(limits, seen)
-        table[key] = dict(seen, budget=said)
+        table[key] = dict(seen, budget=said, label=label, places=places)
         cells = [f"{spread(seen[who], places):<27} " for who in runs]
         cells += [f"{spread(seen[pair], 2):<21} " for pair in pairs]
         print((f"    {label:<22}" + "".join(cells) + said).rstrip())
-    for key in ("lost", "errors", "received", "completed"):
-        sums = {who: sum(r[key] for r in rs) for who, rs in runs.items()}
-        table[key] = sums
+    for key in sums:
+        all_of = {who: sum(r[key] for r in rs) for who, rs in runs.items()}
+        table[key] = all_of
         print(f"    {key if key != 'received' else 'words received':<22}" +
-              "".join(f"{sums[w]:<28,}" for w in runs).rstrip())
+              "".join(f"{all_of[w]:<28,}" for w in runs).rstrip())
     return table
 
 
-def conclude(path, results, plans, facts):
+def command_line():
+    """As one would type it in the root of the tree."""
+    program = pathlib.Path(sys.argv[0]).resolve()
+    shown = program.relative_to(ROOT) if program.is_relative_to(ROOT) else program.name
+    return " ".join([str(shown), *sys.argv[1:]])
+
+
+def conclude_plainly(path, bad, facts, notes=()):
     """Writes all figures down and says what was wrong; the exit code."""
-    path.write_text(json.dumps(dict(facts, plans=plans, runs=results), indent=1) + "\n")
+    facts = dict(facts, command=command_line(), notes=list(notes), bad=bad)
+    path.write_text(json.dumps(facts, indent=1) + "\n")
     shown = path.resolve()
     print(f"\nall figures: {shown.relative_to(ROOT) if shown.is_relative_to(ROOT) else shown}")
-    for line in warnings(results, plans):
+    for line in notes:
         print("note: " + line)
-    bad = list(complaints(results))
     for line in bad:
         print("FAILED: " + line)
     return 1 if bad else 0
+
+
+def conclude(path, results, plans, facts):
+    rounds = max(len(rows) for runs in results.values() for rows in runs.values())
+    return conclude_plainly(path, list(complaints(results)),
+                            dict(facts, plans=plans, runs=results, rounds=rounds),
+                            list(warnings(results, plans)))

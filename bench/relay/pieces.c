@@ -18,7 +18,19 @@
     "],\"usage\":{\"prompt_tokens\":19,\"completion_tokens\":%" PRIu32                     \
     ",\"total_tokens\":%" PRIu32 "}}"
 
-static struct piece start_piece, first_piece, word_piece, end_piece;
+#define WHOLE_HEAD                                                                         \
+    "HTTP/1.1 200 OK\r\nDate: Sat, 01 Nov 2025 12:00:00 GMT\r\n"                           \
+    "Content-Type: application/json\r\nContent-Length: %zu\r\n"                            \
+    "Connection: keep-alive\r\nx-request-id: req_7c1d5b2f\r\n\r\n%s"
+#define WHOLE_FORM                                                                         \
+    "{\"id\":\"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG\",\"object\":"                       \
+    "\"chat.completion\",\"created\":1741570283,\"model\":\"gpt-4o-2024-08-06\","          \
+    "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"%s\","    \
+    "\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],"                    \
+    "\"usage\":{\"prompt_tokens\":19,\"completion_tokens\":%" PRIu32                       \
+    ",\"total_tokens\":%" PRIu32 "}}"
+
+static struct piece start_piece, first_piece, word_piece, end_piece, whole_piece;
 
 /* One event as one chunk; the number of bytes. */
 static size_t write_event(char *out, const char *data)
@@ -73,4 +85,24 @@ const struct piece *piece_of_end(uint32_t words)
     p += sprintf(p, "0\r\n\r\n");
     end_piece.n = (size_t)(p - end_piece.bytes);
     return &end_piece;
+}
+
+const struct piece *piece_of_whole(struct question q, uint64_t ns)
+{
+    char  text[PIECE_MAX / 4], body[PIECE_MAX / 2 + sizeof text];
+    char *p = text;
+
+    if (q.words > (sizeof text - 1) / (WORD_LETTERS + STAMP_LETTERS + 1))
+        return NULL;
+    for (uint32_t i = 0; i < q.words; i++) {
+        if (i > 0)
+            *p++ = ' ';
+        question_word(q, i, p);
+        stamp_write(ns, p + WORD_LETTERS);
+        p += WORD_LETTERS + STAMP_LETTERS;
+    }
+    *p = '\0';
+    size_t n = (size_t)snprintf(body, sizeof body, WHOLE_FORM, text, q.words, q.words + 19);
+    whole_piece.n = (size_t)snprintf(whole_piece.bytes, PIECE_MAX, WHOLE_HEAD, n, body);
+    return &whole_piece;
 }

@@ -5,7 +5,8 @@
  * It answers every POST with the words of a stamped question (bench/common/question.h),
  * which it finds in the last "content" of the body as "NUMBER WORDS": one event of about
  * 320 bytes for each word, each a chunk of the chunked coding and one write, as OpenAI
- * sends them; then the finish reason, the usage, [DONE]. Connections are kept. Every GET is
+ * sends them; then the finish reason, the usage, [DONE]. Who asks for no stream gets the same
+ * words as one JSON document, at once and in one write. Connections are kept. Every GET is
  * answered with what it counted so far, as JSON.
  *
  * All bytes are made at the start. For each word only its letters and the stamp are put in,
@@ -254,14 +255,32 @@ static void answer_stats(struct link *l)
     link_write(l, text, (size_t)m);
 }
 
-/* Words for the model may stand before the question. */
+/* Words for the model may stand before the question; and others write a blank behind the colon. */
 static const char *last_content(const char *body)
 {
     const char *last = NULL;
 
-    while ((body = strstr(body, "\"content\":\"")) != NULL)
-        last = body++;
+    while ((body = strstr(body, "\"content\":")) != NULL) {
+        const char *text = body++ + 10;
+
+        if (text[*text == ' '] == '"')
+            last = text;
+    }
     return last;
+}
+
+static void answer_whole(struct link *l)
+{
+    const struct piece *p = piece_of_whole(l->question, now_ns());
+
+    if (p == NULL) {
+        fputs("upstream: so many words only as a stream\n", stderr);
+        link_shut(l);
+        return;
+    }
+    run.words += l->question.words;
+    run.answers++;
+    link_write(l, p->bytes, p->n);
 }
 
 static void answer_start(struct link *l, const char *body)
@@ -269,13 +288,17 @@ static void answer_start(struct link *l, const char *body)
     const char *text = last_content(body);
     unsigned    number, words;
 
-    if (text == NULL || sscanf(text + 11, "%u %u", &number, &words) != 2 || words == 0 ||
+    if (text == NULL || sscanf(text, " \"%u %u", &number, &words) != 2 || words == 0 ||
         words > WORDS_MAX) {
         fprintf(stderr, "upstream: what is this? %.200s\n", body);
         link_shut(l);
         return;
     }
     l->question = (struct question){ .number = number, .words = words, .stamped = true };
+    if (strstr(body, "\"stream\":true") == NULL && strstr(body, "\"stream\": true") == NULL) {
+        answer_whole(l);
+        return;
+    }
     l->next = 0;
     l->answering = true;
     l->due = run.period > 0 ? now_ns() + run.period : 0;
