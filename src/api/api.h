@@ -45,7 +45,7 @@ bool api_is_ready(void);
 bool api_path_id(const struct http_exchange *x, const struct http_reader *rq, struct arena *a,
                  struct str *id);
 
-int64_t api_resident_bytes(void);             /* of this process                */
+int64_t api_resident_bytes(void);             /* of all processes               */
 
 void api_answer_json(struct http_exchange *x, int status, struct str body);
 

@@ -2,7 +2,6 @@
 #include "api/api.h"
 
 #include "base/json.h"
-#include "base/mem.h"
 #include "base/metrics.h"
 #include "store/store.h"
 
@@ -42,12 +41,16 @@ void ops_serve_readyz(struct http_exchange *x, const struct http_reader *rq)
         api_answer_json(x, 503, STR("{\"status\":\"draining\"}"));
 }
 
-/* Second number of /proc/self/statm, in pages. The file is made by the kernel as it is
+/* Second number of /proc/PID/statm, in pages. The file is made by the kernel as it is
  * read, so this does not wait for a disk. */
-int64_t api_resident_bytes(void)
+static int64_t resident_bytes_of(int64_t pid)
 {
-    FILE *f = fopen("/proc/self/statm", "re");
+    char  path[40];
+    FILE *f;
     long  pages = 0;
+
+    snprintf(path, sizeof path, "/proc/%lld/statm", (long long)pid);
+    f = fopen(path, "re");
 
     if (f && fscanf(f, "%*s %ld", &pages) != 1)
         pages = 0;
@@ -56,15 +59,24 @@ int64_t api_resident_bytes(void)
     return (int64_t)pages * sysconf(_SC_PAGESIZE);
 }
 
+int64_t api_resident_bytes(void)
+{
+    int64_t sum = 0, pid;
+
+    for (size_t i = 0; metrics_process(i, &pid); i++)
+        if (pid)
+            sum += resident_bytes_of(pid);
+    return sum;
+}
+
 void ops_serve_metrics(struct http_exchange *x, const struct http_reader *rq)
 {
     struct buf body = BUF(1 << 20);
 
     (void)rq;
     metric_set(METRIC_RESIDENT, api_resident_bytes());
-    metric_set(METRIC_ALLOCATED, (int64_t)mem_live_bytes());
-    metric_set(METRIC_ALLOCATIONS, (int64_t)mem_allocations());
     metrics_write(&body);
+    metric_set(METRIC_RESIDENT, 0);           /* of all: it stands on no page for long */
     http_answer(x, &(struct http_answer){ 200, STR("text/plain; version=0.0.4; charset=utf-8"),
                                           STR(""), buf_str(&body) });
     buf_release(&body);

@@ -20,6 +20,11 @@ static unsigned char random_byte(void)
     return pool[--pool_left];
 }
 
+void id_forget(void)
+{
+    pool_left = 0;
+}
+
 void id_fill(char *out, size_t n)
 {
     static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

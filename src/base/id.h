@@ -13,4 +13,6 @@ void id_fill_bytes(void *out, size_t n);
 /* A number below `n`, each as likely. */
 uint32_t id_pick(uint32_t n);
 
+void id_forget(void);                         /* behind a fork: bytes that the other has, too */
+
 #endif

@@ -19,11 +19,19 @@ static enum log_level  lowest = LOG_INFO;
 static enum log_format format = LOG_LOGFMT;
 static struct buf      backlog = { .limit = BACKLOG_BYTES };
 static uint64_t        dropped;
+static size_t          speaker;               /* 0: there is but one process    */
 
 void log_setup(enum log_level new_lowest, enum log_format new_format)
 {
     lowest = new_lowest;
     format = new_format;
+}
+
+/* What stands in the backlog is the other process's to write. */
+void log_speak_as(size_t worker)
+{
+    speaker = worker;
+    buf_clear(&backlog);
 }
 
 bool log_wants(enum log_level level)
@@ -124,6 +132,8 @@ static void make_line(struct buf *line, enum log_level level, const struct log_f
     clock_log_time(ts);
     add_field(line, &(struct log_field)L_TEXT("ts", ts));
     add_field(line, &(struct log_field)L_TEXT("level", names[level]));
+    if (speaker)
+        add_field(line, &(struct log_field)L_INT("worker", speaker));
     for (const struct log_field *f = fields; f->key; f++)
         add_field_if_it_fits(line, f);
     line->limit += 2;

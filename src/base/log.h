@@ -36,6 +36,7 @@ struct log_field {
     } while (0)
 
 void log_setup(enum log_level lowest, enum log_format format);
+void log_speak_as(size_t worker);             /* behind a fork: in all lines from now on */
 bool log_wants(enum log_level level);
 void log_write(enum log_level level, const struct log_field *fields);
 void log_flush(void);

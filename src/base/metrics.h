@@ -3,6 +3,8 @@
  * A row here is all it takes: name, kind, labels, help. Plain metrics are one
  * number; a labelled one has a child per combination of label values. Label
  * values come from fixed sets (routes, statuses, ends), never from requests.
+ *
+ * Figures stand in memory that needs no allocation, so that processes can share it.
  */
 #ifndef BASE_METRICS_H
 #define BASE_METRICS_H
@@ -65,12 +67,16 @@
       "Connections cut because nothing was read from them in time.")                          \
     X(RELOADS,         COUNTER,   "runnel_reloads_total",           "result",                 \
       "Settings read again on SIGHUP.")                                                       \
+    X(WORKERS,         GAUGE,     "runnel_workers",                 "",                       \
+      "Processes that take connections now.")                                                 \
+    X(WORKERS_DIED,    COUNTER,   "runnel_workers_died_total",      "",                       \
+      "Processes that have died and were started again.")                                     \
     X(ALLOCATIONS,     COUNTER,   "runnel_allocations_total",       "",                       \
       "Heap allocations since the start.")                                                    \
     X(ALLOCATED,       GAUGE,     "runnel_allocated_bytes",         "",                       \
       "Heap bytes in use.")                                                                   \
     X(RESIDENT,        GAUGE,     "runnel_resident_bytes",          "",                       \
-      "Resident memory of the process.")
+      "Resident memory, of all processes.")
 
 enum metric {
 #define X(id, kind, name, labels, help) METRIC_##id,
@@ -79,12 +85,21 @@ enum metric {
         METRIC_COUNT
 };
 
+/* Where several processes serve, each counts on a page of its own, and what is written is the
+ * sum of all pages: the figures of a dead process stay, but for its gauges. */
+size_t metrics_page_size(void);
+void   metrics_share(void *pages, size_t n);  /* zeroed memory that all of them see */
+void   metrics_use(size_t page);              /* this process counts there      */
+void   metrics_retire(size_t page);           /* its process is dead            */
+bool   metrics_process(size_t page, int64_t *pid);    /* 0: nobody's; false: no such page */
+
 void    metric_add(enum metric m, int64_t n);
 void    metric_set(enum metric m, int64_t value);
 void    metric_add_labelled(enum metric m, const char *first, const char *second);
 void    metric_longest(enum metric m, uint64_t ns);  /* keeps the longest      */
 void    metric_observe(enum metric m, uint64_t ns); /* histograms of seconds  */
-int64_t metric_value(enum metric m);                 /* plain ones; for tests  */
+int64_t metric_value(enum metric m);                 /* plain ones; of this process */
+int64_t metric_total(enum metric m);                 /* plain ones; of all     */
 
 void metrics_write(struct buf *out);                 /* Prometheus text        */
 void metrics_release(void);

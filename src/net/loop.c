@@ -10,7 +10,7 @@
 #include <assert.h>
 #include <signal.h>
 
-enum { SIGNALS_MAX = 4 };
+enum { SIGNALS_MAX = 6 };
 
 static uv_loop_t    loop;
 static uv_prepare_t before_sleep;
@@ -76,6 +76,11 @@ static void set_timer(void)
 /* libuv could tell how long it slept, but then it polls twice whenever it sleeps. */
 static void measure_pass(void)
 {
+    static uint64_t counted;
+
+    metric_set(METRIC_ALLOCATED, (int64_t)mem_live_bytes());
+    metric_add(METRIC_ALLOCATIONS, (int64_t)(mem_allocations() - counted));
+    counted = mem_allocations();
     metric_longest(METRIC_LOOP_STALL, clock_exact() - pass_began);
 }
 
