@@ -2,7 +2,11 @@
  *
  * Life of the process: start -> ready -> (reload)* -> draining -> stopped. Draining
  * takes no new work and lets running answers end; what is not over after drain_seconds,
- * or at a second signal, is told so truthfully and ended.
+ * or at a second signal, is told so truthfully and ended. That is also how a process ends
+ * whose ports a new program serves (process/upgrade.h).
+ *
+ * With several workers this is the life of each of them, and the process that was started
+ * only leads them (process/crew.h): it reads the settings, and has others check them.
  */
 #include "api/api.h"
 #include "api/guard.h"
@@ -12,19 +16,21 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "command/command.h"
+#include "lead.h"
 #include "net/http_client.h"
 #include "net/loop.h"
+#include "net/ports.h"
 #include "net/stream.h"
 #include "net/ws_client.h"
-#include "pg/pg_place.h"
+#include "process/crew.h"
+#include "process/pid_file.h"
+#include "process/upgrade.h"
 #include "provider/catalog.h"
+#include "setup.h"
 #include "store/store.h"
 #include "tool/toolbox.h"
-#include "turn/admit.h"
-#include "turn/bill.h"
 #include "turn/keeper.h"
 #include "turn/turn.h"
-#include "wire/jwt_key.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -36,136 +42,36 @@
 #define RUNNEL_VERSION "unversioned"
 #endif
 
-enum { OVERRIDES_MAX = 64, DRAIN_LOOK_MS = 20, LAST_WORDS_MS = 1000 };
+enum { LOOK_MS = 20, LAST_WORDS_MS = 1000, TAKE_OVER_MS = 5000 };
 
 static struct {
-    const char        *file;
-    const char        *overrides[OVERRIDES_MAX + 1];
-    size_t             n_overrides;
+    struct settings   *read;                  /* until they are used            */
+    struct ports       ports;
+    size_t             workers;
     struct http_server server;
     bool               serving, draining, ending;
     bool               migrates;              /* before it serves               */
     uint64_t           cut_at;                /* when the last connections are closed */
-    struct deadline    drain;
-    struct store      *store;                 /* NULL: no database              */
+    struct deadline    drain, opening, upgrade;
+    int                port;
+    uint64_t           open_by;
 } service;
 
 /* ---- settings ------------------------------------------------------------------- */
 
-static void open_store(const struct database_settings *s, const struct lookup_settings *lookups)
-{
-    struct store_settings settings = { .pool = { .conninfo = s->url,
-                                                 .connections = s->connections,
-                                                 .max_waiting = s->max_waiting,
-                                                 .prepares = s->prepares != 0,
-                                                 .connect_timeout = s->connect_timeout },
-                                       .notifies = s->notifies != 0,
-                                       .lookups = lookups };
-    char                  why[PG_WHY_MAX] = "";
-
-    service.store = store_open(&settings, why);
-    if (!service.store)
-        die("database.url: %s", why);
-}
-
-static void use_settings(struct settings *s)
-{
-    const char *why = "";
-
-    if (s->database.url.n && !service.store && !service.serving)
-        open_store(&s->database, &s->xcx.lookups);
-    else if (service.store)
-        store_use_lookups(service.store, &s->xcx.lookups);
-    if (!guard_configure(&s->access, service.store, &why))
-        die("access.jwt_key: %s", why);       /* load() has tried it            */
-    api_use_store(service.store);
-    bill_use_store(service.store);
-    keeper_use(service.store, &s->turns);
-    log_setup((enum log_level)s->log_level, (enum log_format)s->log_format);
-    admit_configure(&s->turns);
-    api_configure(s);
-    wechat_configure(s);
-    if (s->xcx.dev_login)
-        LOG(LOG_WARN, L_MSG("dialects.xcx.dev_login is on: anybody may log in as anybody"));
-    if (service.serving)
-        http_server_configure(&service.server, &s->http, s->stream.queue_bytes);
-    toolbox_use(s, service.store);
-    offer_use(catalog_new(s));                /* last: it frees the settings before */
-}
-
-static void find_database_mistake(const struct conf_load *load, struct str url)
-{
-    struct pg_where where;
-    char            why[PG_WHY_MAX];
-
-    if (url.n && !pg_where_read(&where, url, why))
-        conf_mistake(load, 0, "database.url", "%s", why);
-    if (url.n)
-        pg_where_release(&where);
-}
-
-static void find_key_mistake(const struct conf_load *load, const struct access_settings *a)
-{
-    const char     *why;
-    struct jwt_key *key;
-
-    if (a->jwt_key.n == 0)
-        return;
-    key = jwt_key_of_settings(a, &why);
-    if (!key)
-        conf_mistake(load, 0, a->jwt_key_file.n ? "access.jwt_key_file" : "access.jwt_key", "%s",
-                     why);
-    jwt_key_free(key);
-}
-
-static void find_mistakes(const struct settings *s, struct buf *mistakes)
-{
-    struct conf_load load = { .file = service.file, .mistakes = mistakes };
-
-    find_database_mistake(&load, s->database.url);
-    find_key_mistake(&load, &s->access);
-    catalog_find_mistakes(s, service.file, mistakes);
-    wechat_find_mistakes(s, service.file, mistakes);
-}
-
-static struct settings *load(struct buf *mistakes)
-{
-    struct settings *s = settings_load(service.file, service.overrides, mistakes);
-
-    if (s)
-        find_mistakes(s, mistakes);
-    if (mistakes->n == 0)
-        return s;
-    settings_free(s);
-    return NULL;
-}
-
-static void tell_mistakes(const struct buf *mistakes)
-{
-    struct str rest = buf_str(mistakes), line;
-
-    while (str_next(&rest, '\n', &line))
-        if (line.n)
-            LOG(LOG_ERROR, L_MSG("reload refused"), L_STR("why", line));
-}
-
 static void reload(int signal)
 {
     struct buf       mistakes = BUF(64 * 1024);
-    struct str       listen = api_settings()->listen, url = api_settings()->database.url;
-    struct settings *s = load(&mistakes);
+    struct settings *s = setup_load(&mistakes);
 
     (void)signal;
-    metric_add_labelled(METRIC_RELOADS, s ? "done" : "refused", "");
+    if (!crew_is_led())                       /* its leader counts for all      */
+        metric_add_labelled(METRIC_RELOADS, s ? "done" : "refused", "");
     if (!s) {
-        tell_mistakes(&mistakes);
+        setup_tell_mistakes(&mistakes);
     } else {
-        if (!str_eq(s->listen, listen))
-            LOG(LOG_WARN, L_MSG("a new listen address takes a restart"),
-                L_STR("listen", s->listen));
-        if (!str_eq(s->database.url, url))
-            LOG(LOG_WARN, L_MSG("another database takes a restart"));
-        use_settings(s);
+        setup_warn_of_restart(api_settings(), s);
+        setup_use(s, &service.server);
         LOG(LOG_INFO, L_MSG("reloaded"), L_INT("models", s->models.n),
             L_INT("providers", s->providers.n));
     }
@@ -189,7 +95,7 @@ static void end_now(void)
 /* Answers have ended before what they used is counted. */
 static bool is_all_kept(void)
 {
-    return !service.store || store_is_idle(service.store);
+    return !setup_store() || store_is_idle(setup_store());
 }
 
 static void look_after_drain(struct deadline *d)
@@ -205,91 +111,169 @@ static void look_after_drain(struct deadline *d)
         end_now();
     else if (service.ending && now >= service.cut_at)
         http_server_cut(&service.server);
-    deadline_arm(d, now + DRAIN_LOOK_MS * CLOCK_MS);
+    deadline_arm(d, now + LOOK_MS * CLOCK_MS);
 }
 
-static void stop(int signal)
+static void drain(void)
 {
-    (void)signal;
-    if (service.draining) {
-        end_now();
+    service.draining = true;
+    if (!service.serving) {
+        loop_stop();
         return;
     }
-    service.draining = true;
     service.cut_at = clock_now() + api_settings()->drain_seconds;
     LOG(LOG_INFO, L_MSG("draining"), L_INT("turns", turns_alive()),
         L_INT("connections", service.server.connections.n));
+    metric_set(METRIC_WORKERS, 0);
     api_set_ready(false);
+    upgrade_give_up();
     http_server_drain(&service.server);
     service.drain.run = look_after_drain;
     deadline_arm(&service.drain, clock_now());
 }
 
-static void stop_at_once(int signal)
+static void end(void)
 {
     if (!service.draining)
-        stop(signal);
-    end_now();
+        drain();
+    if (service.serving)
+        end_now();
 }
 
-/* ---- commands --------------------------------------------------------------------------- */
+/* A worker may be told by others what its leader will tell it, or has told it already. */
+static void follow(void)
+{
+    if (crew_order() == CREW_END)
+        end();
+    else if (crew_order() == CREW_DRAIN && !service.draining)
+        drain();
+    else if (crew_order() == CREW_SERVE)
+        LOG(LOG_WARN, L_MSG("a worker ends when its leader says so: signal that"),
+            L_INT("leader", getppid()));
+}
 
-static void open_port(void)
+static void on_term(int signal)
+{
+    (void)signal;
+    if (crew_is_led())
+        follow();
+    else if (service.draining)
+        end();
+    else
+        drain();
+}
+
+static void on_int(int signal)
+{
+    (void)signal;
+    if (crew_is_led())
+        follow();
+    else
+        end();
+}
+
+/* ---- the beginning ------------------------------------------------------------------------ */
+
+/* Somebody can find and signal this process, and a predecessor may go. */
+static void announce(struct str pid_file)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    pid_file_write(pid_file);
+    address_write_endpoint(&service.ports.at, text);
+    LOG(LOG_INFO, L_MSG("ready"), L_TEXT("address", text), L_INT("pid", getpid()),
+        L_TEXT("version", RUNNEL_VERSION), L_INT("workers", service.workers));
+    upgrade_tell_ready();
+}
+
+static void open_port(int port)
 {
     const struct settings *s = api_settings();
-    union address          at, bound;
-    char                   text[ADDRESS_TEXT_SIZE];
-    int                    rc;
+    int rc = http_server_open(&service.server, &api_app, &s->http, s->stream.queue_bytes, port);
 
-    address_read_endpoint(s->listen, &at);
-    rc = http_server_open(&service.server, &api_app, &s->http, s->stream.queue_bytes, &at, &bound);
     if (rc != 0)
         die("cannot listen on %s: %s", s->listen.p, strerror(-rc));
     if (service.server.max_connections < s->http.max_connections)
         LOG(LOG_WARN, L_MSG("the descriptor limit lowers http.max_connections"),
             L_INT("max_connections", service.server.max_connections));
-    address_write_endpoint(&bound, text);
     service.serving = true;
     api_set_ready(true);
-    LOG(LOG_INFO, L_MSG("ready"), L_TEXT("address", text), L_INT("pid", getpid()),
-        L_TEXT("version", RUNNEL_VERSION));
+    metric_set(METRIC_WORKERS, 1);
+    if (!crew_is_led()) {
+        announce(s->pid_file);
+        return;
+    }
+    crew_tell_ready();
+    LOG(LOG_INFO, L_MSG("worker ready"), L_INT("worker_pid", getpid()));
 }
 
-static struct settings *load_or_die(void)
+/* Where others serve the port already, nobody is let in before the database can be asked; and
+ * who cannot use the database at all does not take the port from one who can. */
+static void look_whether_to_open(struct deadline *d)
 {
-    struct buf       mistakes = BUF(64 * 1024);
-    struct settings *s = load(&mistakes);
+    const struct store *s = setup_store();
 
-    if (s)
-        return s;
-    fprintf(stderr, "%.*s", STR_ARG(buf_str(&mistakes)));
-    die("the settings have mistakes; nothing was started");
+    if (s && store_is_unfit(s) && service.ports.are_handed_on)
+        die("the database: %s", store_why(s));
+    if (!s || store_is_ready(s) || clock_now() >= service.open_by)
+        open_port(service.port);
+    else
+        deadline_arm(d, clock_now() + LOOK_MS * CLOCK_MS);
 }
 
-static int serve(void)
+static void look_after_upgrade(struct deadline *d)
 {
-    struct settings *s = load_or_die();
+    enum upgrade how = upgrade_look();
 
-    log_setup((enum log_level)s->log_level, (enum log_format)s->log_format);
-    if (service.migrates)
-        command_migrate_first(s);
-    loop_open();
-    use_settings(s);
-    loop_on_signal(SIGTERM, stop);
-    loop_on_signal(SIGINT, stop_at_once);
+    if (how == UPGRADE_STARTS)
+        deadline_arm(d, clock_now() + LOOK_MS * CLOCK_MS);
+    else if (how == UPGRADE_SERVES && !service.draining)
+        drain();
+}
+
+static void on_usr2(int signal)
+{
+    (void)signal;
+    if (crew_is_led() || !service.serving || service.draining)
+        return;
+    upgrade_start(&service.ports);
+    service.upgrade.run = look_after_upgrade;
+    deadline_arm(&service.upgrade, clock_now());
+}
+
+static void listen_to_signals(void)
+{
+    loop_on_signal(SIGTERM, on_term);
+    loop_on_signal(SIGINT, on_int);
     loop_on_signal(SIGHUP, reload);
-    open_port();
+    loop_on_signal(SIGUSR2, on_usr2);
+    if (crew_is_led())
+        crew_take_signals();
+}
+
+static int work(int port, bool is_late)
+{
+    loop_open();
+    setup_use(service.read, NULL);
+    service.read = NULL;
+    listen_to_signals();
+    service.port = port;
+    service.open_by = clock_now();
+    if (is_late || service.ports.are_handed_on)
+        service.open_by += TAKE_OVER_MS * CLOCK_MS;
+    service.opening.run = look_whether_to_open;
+    look_whether_to_open(&service.opening);
     loop_run();
     LOG(LOG_INFO, L_MSG("stopped"));
     log_flush();
+    pid_file_remove();
     guard_release();
     assistant_forget_tasks();
     wechat_release();
     http_clients_close();
     ws_clients_close();
     keeper_release();
-    if (service.store)
-        store_close(service.store);
+    setup_release();
     loop_close();
     resolve_forget_all();
     offer_withdraw();
@@ -301,13 +285,42 @@ static int serve(void)
     return 0;
 }
 
+static void announce_crew(void)
+{
+    announce(service.read->pid_file);
+}
+
+static int serve(void)
+{
+    struct buf mistakes = BUF(64 * 1024);
+
+    service.read = setup_read(&mistakes);
+    service.workers = service.read ? crew_size(service.read->workers) : 1;
+    if (service.workers == 1)
+        service.read = setup_judge(service.read, &mistakes);
+    if (!service.read) {
+        fprintf(stderr, "%.*s", STR_ARG(buf_str(&mistakes)));
+        die("the settings have mistakes; nothing was started");
+    }
+    log_setup((enum log_level)service.read->log_level, (enum log_format)service.read->log_format);
+    if (service.workers > 1)
+        return lead(&(struct led){ &service.read, &service.ports, service.workers, service.migrates,
+                                   work, announce_crew });
+    if (service.migrates)
+        command_migrate_first(service.read);
+    setup_open_ports(service.read, &service.ports, 1);
+    return work(service.ports.fds[0], false);
+}
+
+/* ---- commands --------------------------------------------------------------------------- */
+
 static int check(void)
 {
     struct buf       mistakes = BUF(64 * 1024);
-    struct settings *s = load(&mistakes);
+    struct settings *s = setup_load(&mistakes);
 
     if (s)
-        printf("%s: ok\n", service.file ? service.file : "settings");
+        printf("%s: ok\n", setup_from());
     else
         fprintf(stderr, "%.*s", STR_ARG(buf_str(&mistakes)));
     buf_release(&mistakes);
@@ -340,7 +353,8 @@ static int help(void)
          "(RUNNEL_HTTP_IDLE_TIMEOUT is http.idle_timeout), then --set.\n"
          "Times: 500ms, 10s, 5m. Sizes: 4096, 64KiB, 8MiB.\n"
          "In the file ${NAME} and ${NAME:-otherwise} read the environment.\n"
-         "Signals: HUP reads the settings again, TERM drains and ends, INT ends now.\n\n"
+         "Signals: HUP reads the settings again, TERM drains and ends, INT ends now, USR2\n"
+         "starts the program anew, as it is on the disk now, on the same port, and drains.\n\n"
          "settings:");
     print(settings_write_help);
     return 0;
@@ -357,9 +371,8 @@ static const char *argument(int argc, char **argv, int *i)
 
 static void override(const char *text)
 {
-    if (service.n_overrides == OVERRIDES_MAX)
+    if (!setup_override(text))
         die("too many --set; use a file");
-    service.overrides[service.n_overrides++] = text;
 }
 
 static void override_listen(const char *address)
@@ -376,6 +389,7 @@ int main(int argc, char **argv)
     int         i = 1;
 
     mem_begin();
+    upgrade_remember(argv);
     if (i < argc && command_is(argv[i]))
         return command_run(argc - i, argv + i);
     if (i < argc && argv[i][0] != '-')
@@ -388,13 +402,13 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--migrate") == 0 && strcmp(command, "serve") == 0)
             service.migrates = true;
         else if (strcmp(argv[i], "--config") == 0)
-            service.file = argument(argc, argv, &i);
+            setup_file(argument(argc, argv, &i));
         else if (strcmp(argv[i], "--listen") == 0)
             override_listen(argument(argc, argv, &i));
         else if (strcmp(argv[i], "--set") == 0)
             override(argument(argc, argv, &i));
-        else if (strcmp(command, "check") == 0 && argv[i][0] != '-' && !service.file)
-            service.file = argv[i];
+        else if (strcmp(command, "check") == 0 && argv[i][0] != '-' && !setup_has_file())
+            setup_file(argv[i]);
         else
             die("what is \"%s\"? See runnel --help", argv[i]);
     }

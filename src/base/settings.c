@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "base/settings_rows.h"
 
+#include <limits.h>
+
 /* ---- what a text may be ------------------------------------------------------- */
 
 static bool is_header_name(struct str s)
@@ -40,6 +42,18 @@ static const char *star_stands_alone(const struct conf_texts *origins)
         if (str_eq(origins->items[i], STR("*")))
             return "\"*\" must stand alone";
     return NULL;
+}
+
+static bool is_workers(struct str s)
+{
+    uint64_t n;
+
+    return str_eq(s, STR("auto")) || (str_to_u64(s, &n) && n >= 1 && n <= 128);
+}
+
+static bool is_short(struct str s)
+{
+    return s.n < PATH_MAX;
 }
 
 /* ---- the table -------------------------------------------------------------------- */
@@ -170,6 +184,11 @@ static const struct conf_field rows[] = {
     TEXT("listen", settings, listen, "127.0.0.1:8080", address_is_endpoint,
          "an address and port (127.0.0.1:8080, [::1]:8080)",
          "Where it serves; port 0 takes a free one."),
+    TEXT("workers", settings, workers, "1", is_workers, "a number from 1 to 128, or auto",
+         "Processes that serve; auto: one for each processor. What is counted or kept in memory "
+         "(max_connections, max_running, max_streams, database.connections) is of each."),
+    TEXT("pid_file", settings, pid_file, "", is_short, "a path",
+         "The process to signal is written there when it serves."),
     { .name = "log", .kind = CONF_SECTION, .record = &log_record },
     SECTION("http", settings, http, http_record),
     SECTION("stream", settings, stream, stream_record),

@@ -215,7 +215,7 @@ enum access_new { ACCESS_PENDING, ACCESS_APPROVED };
 
 struct settings {
     struct arena              arena; /* all of the below lives here    */
-    struct str                listen;
+    struct str                listen, workers, pid_file;
     int                       log_level, log_format;
     struct http_settings      http;
     struct stream_settings    stream;

@@ -57,15 +57,14 @@ static uint64_t affordable_connections(void)
 }
 
 int http_server_open(struct http_server *s, const struct http_app *app,
-                     const struct http_settings *settings, uint64_t queue_bytes,
-                     const union address *at, union address *bound)
+                     const struct http_settings *settings, uint64_t queue_bytes, int fd)
 {
     s->app = app;
     s->settings = settings;
     s->queue_bytes = queue_bytes;
     s->max_connections = affordable_connections();
     list_init(&s->connections);
-    return listener_open(&s->listener, at, bound, on_connection);
+    return listener_open(&s->listener, fd, on_connection);
 }
 
 void http_server_configure(struct http_server *s, const struct http_settings *settings,

@@ -83,10 +83,10 @@ struct http_server {
     bool                        draining;
 };
 
-/* Opens the port; 0 or a negative UV code. The app and the settings stay the caller's. */
+/* Takes connections from a socket that listens; 0 or a negative UV code. The app and the
+ * settings stay the caller's. */
 int  http_server_open(struct http_server *s, const struct http_app *app,
-                      const struct http_settings *settings, uint64_t queue_bytes,
-                      const union address *at, union address *bound);
+                      const struct http_settings *settings, uint64_t queue_bytes, int fd);
 void http_server_configure(struct http_server *s, const struct http_settings *settings,
                            uint64_t queue_bytes);
 void http_server_drain(struct http_server *s);       /* no new ones; idle ones close soon */

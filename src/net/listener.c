@@ -6,7 +6,6 @@
 #include "net/loop.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,31 +57,12 @@ static void on_ready(uv_poll_t *poll, int status, int events)
             return;
 }
 
-static int open_socket(const union address *at, union address *bound)
-{
-    socklen_t size = at->any.sa_family == AF_INET6 ? sizeof at->v6 : sizeof at->v4;
-    int       fd = socket(at->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int       on = 1, error;
-
-    if (fd < 0)
-        return -errno;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, &at->any, size) == 0 && listen(fd, BACKLOG) == 0 &&
-        (size = sizeof *bound, getsockname(fd, &bound->any, &size) == 0))
-        return fd;
-    error = errno;
-    close(fd);
-    return -error;
-}
-
-int listener_open(struct listener *l, const union address *at, union address *bound,
+int listener_open(struct listener *l, int fd,
                   void (*on)(struct listener *l, int fd, const union address *peer))
 {
     int rc;
 
-    *l = (struct listener){ .fd = open_socket(at, bound), .on = on, .rest.run = rest_is_over };
-    if (l->fd < 0)
-        return l->fd;
+    *l = (struct listener){ .fd = fd, .on = on, .rest.run = rest_is_over };
     rc = uv_poll_init(loop_get(), &l->poll, l->fd);
     if (rc != 0) {
         close(l->fd);

@@ -20,8 +20,9 @@ struct listener {
     void (*on)(struct listener *l, int fd, const union address *peer);
 };
 
-/* Returns 0, or a negative UV code. The port may be 0; `bound` tells the real one. */
-int  listener_open(struct listener *l, const union address *at, union address *bound,
+/* Of a socket that listens (net/ports.h), which is the listener's from now on. Returns 0, or
+ * a negative UV code. */
+int  listener_open(struct listener *l, int fd,
                    void (*on)(struct listener *l, int fd, const union address *peer));
 void listener_close(struct listener *l);      /* takes those who wait already   */
 

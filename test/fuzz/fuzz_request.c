@@ -23,6 +23,7 @@
 #include "base/metrics.h"
 #include "base/note.h"
 #include "net/loop.h"
+#include "net/ports.h"
 #include "net/stream.h"
 #include "provider/catalog.h"
 #include "turn/admit.h"
@@ -130,7 +131,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     make_source(1);
     first = load(1);
     MUST(address_read_endpoint(STR("127.0.0.1:0"), &at));
-    MUST(http_server_open(&server, &api_app, &first->http, 4096, &at, &bound) == 0);
+    MUST(http_server_open(&server, &api_app, &first->http, 4096, port_open(&at, &bound)) == 0);
     listener_close(&server.listener);         /* clients come another way       */
     use(0);
     settings_free(first);

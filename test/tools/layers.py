@@ -25,7 +25,8 @@ MAY = {
     "turn": "base chat provider store tool",
     "api": "base wire chat net store turn",
     "command": "base wire chat pg provider store",
-    ".": "base wire chat net pg provider store tool turn api command",
+    "process": "base net",
+    ".": "base wire chat net pg provider store tool turn api command process",
 }
 
 # Foreign headers: where each is at home. A name ending in "/" is a folder of headers.

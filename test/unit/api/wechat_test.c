@@ -5,6 +5,7 @@
 #include "api/wechat.h"
 #include "base/clock.h"
 #include "net/loop.h"
+#include "net/ports.h"
 
 #define TOKEN(name, seconds) "{\"access_token\":\"" name "\",\"expires_in\":" #seconds "}"
 #define T1                   TOKEN("t1", 7200)
@@ -130,7 +131,8 @@ static int begin(void **state)
     loop_open();
     plain = settings_load(NULL, (const char *const[]){ NULL }, &mistakes);
     address_read_endpoint(STR("127.0.0.1:0"), &at);
-    assert_int_equal(http_server_open(&fake.server, &app, &plain->http, 65536, &at, &bound), 0);
+    assert_int_equal(
+        http_server_open(&fake.server, &app, &plain->http, 65536, port_open(&at, &bound)), 0);
     address_write_endpoint(&bound, text);
     snprintf(fake.base_url, sizeof fake.base_url, "dialects.xcx.wechat.base_url=http://%s", text);
     settings = load(NULL);
