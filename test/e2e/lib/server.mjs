@@ -103,8 +103,8 @@ class Server {
   lines = [];
   exited = null; // { code, signal } when it has gone
 
-  constructor(settings, { env, nofile, args = [] }) {
-    const command = [binary, ...args];
+  constructor(settings, { env, nofile, args = [], program = binary, stdio = [] }) {
+    const command = [program, ...args];
     if (settings !== null) {
       this.file = join(scratch(), 'runnel.yaml');
       this.write(settings);
@@ -112,7 +112,7 @@ class Server {
     }
     if (nofile) command.unshift('prlimit', `--nofile=${nofile}`, '--');
     this.child = launch(command[0], command.slice(1), {
-      env: cleanEnv(env), stdio: ['ignore', 'ignore', 'pipe'],
+      env: cleanEnv(env), stdio: ['ignore', 'ignore', 'pipe', ...stdio],
     });
     this.pid = this.child.pid;
     this.child.stderr.setEncoding('utf8').on('data', (d) => this.#read(d));
