@@ -1,5 +1,7 @@
 #include "lead.h"
 
+#include "api/assistant_plugin.h"
+#include "api/strangers.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "command/command.h"
@@ -60,6 +62,8 @@ int lead(const struct led *l)
         die("the settings have mistakes; nothing was started");
     if (l->migrates && !crew_apart(migrate))
         return 1;
+    strangers_share();
+    assistant_plugins_share();
     setup_open_ports(*l->settings, l->ports, l->workers);
     rc = crew_lead(&(struct crew_plan){ .size = l->workers,
                                         .ports = l->ports,

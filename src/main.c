@@ -319,9 +319,10 @@ static int check(void)
     struct buf       mistakes = BUF(64 * 1024);
     struct settings *s = setup_load(&mistakes);
 
-    if (s)
-        printf("%s: ok\n", setup_from());
-    else
+    if (s) {
+        setup_write_notices(s, &mistakes);
+        printf("%s: ok\n%.*s", setup_from(), STR_ARG(buf_str(&mistakes)));
+    } else
         fprintf(stderr, "%.*s", STR_ARG(buf_str(&mistakes)));
     buf_release(&mistakes);
     settings_free(s);

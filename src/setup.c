@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "net/http_server.h"
 #include "pg/pg_place.h"
+#include "process/crew.h"
 #include "provider/catalog.h"
 #include "store/store.h"
 #include "tool/toolbox.h"
@@ -106,6 +107,42 @@ struct settings *setup_judge(struct settings *s, struct buf *mistakes)
 struct settings *setup_load(struct buf *mistakes)
 {
     return setup_judge(setup_read(mistakes), mistakes);
+}
+
+static bool has_stream_limits(const struct settings *s)
+{
+    const struct provider_settings *p = s->providers.items;
+    const struct model_settings    *m = s->models.items;
+
+    for (size_t i = 0; i < s->providers.n; i++)
+        if (p[i].max_streams)
+            return true;
+    for (size_t i = 0; i < s->models.n; i++) {
+        const struct target_settings *t = m[i].targets.items;
+
+        for (size_t k = 0; k < m[i].targets.n; k++)
+            if (t[k].max_streams)
+                return true;
+    }
+    return false;
+}
+
+void setup_write_notices(const struct settings *s, struct buf *out)
+{
+    size_t n = crew_size(s->workers);
+
+    if (n == 1)
+        return;
+    if (has_stream_limits(s))
+        buf_addf(out,
+                 "notice: workers: max_streams of a provider or target is of each process: "
+                 "%zu times as many in all\n",
+                 n);
+    if (s->database.url.n)
+        buf_addf(out, "notice: workers: database.connections is of each process: %zu in all\n",
+                 n * (size_t)s->database.connections);
+    buf_lit(out, "notice: workers: what is put down at /api/v1/tasks is known to the process that "
+                 "took it, and to no other\n");
 }
 
 void setup_tell_mistakes(const struct buf *mistakes)

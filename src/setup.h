@@ -23,6 +23,9 @@ struct settings *setup_read(struct buf *mistakes);
 struct settings *setup_judge(struct settings *read, struct buf *mistakes);   /* NULL: NULL */
 struct settings *setup_load(struct buf *mistakes);    /* both                   */
 
+/* What is no mistake, but may surprise. */
+void setup_write_notices(const struct settings *s, struct buf *out);
+
 void setup_tell_mistakes(const struct buf *mistakes); /* of a reload, in the log */
 void setup_warn_of_restart(const struct settings *now, const struct settings *next);
 

@@ -1,5 +1,7 @@
 #include "api/assistant_plugin.h"
 
+#include "base/common.h"
+
 #include <string.h>
 
 enum { SWITCHED_MAX = 64, NAME_MAX = 100 };
@@ -52,19 +54,29 @@ const struct plugin_settings *assistant_plugin_for(const struct assistant_settin
 
 /* ---- on and off ----------------------------------------------------------------------------- */
 
-/* By name, as the settings may be read again. */
-static struct switched {
+/* By name, as the settings may be read again. Where processes share it, one is complete
+ * before it is counted. */
+struct switched {
     char   name[NAME_MAX];
     size_t n;
     bool   works;
-} switched[SWITCHED_MAX];
-static size_t n_switched;
+};
+
+static struct switches {
+    size_t          n;
+    struct switched all[SWITCHED_MAX];
+} own, *switches = &own;
+
+void assistant_plugins_share(void)
+{
+    switches = common_new(sizeof *switches);
+}
 
 static struct switched *find(struct str name)
 {
-    for (size_t i = 0; i < n_switched; i++)
-        if (str_eq(name, (struct str){ switched[i].name, switched[i].n }))
-            return &switched[i];
+    for (size_t i = 0; i < switches->n; i++)
+        if (str_eq(name, (struct str){ switches->all[i].name, switches->all[i].n }))
+            return &switches->all[i];
     return NULL;
 }
 
@@ -89,13 +101,16 @@ bool assistant_plugin_switch(const struct assistant_settings *s, struct str name
 {
     struct switched *one = find(name);
 
-    if (!is_there(s, name) || name.n > NAME_MAX || (!one && n_switched == SWITCHED_MAX))
+    if (!is_there(s, name) || name.n > NAME_MAX || (!one && switches->n == SWITCHED_MAX))
         return false;
-    if (!one) {
-        one = &switched[n_switched++];
-        memcpy(one->name, name.p, name.n);
-        one->n = name.n;
+    if (one) {
+        one->works = works;
+        return true;
     }
+    one = &switches->all[switches->n];
+    memcpy(one->name, name.p, name.n);
+    one->n = name.n;
     one->works = works;
+    switches->n++;
     return true;
 }

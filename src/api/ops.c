@@ -30,13 +30,27 @@ static void answer_no_database(struct http_exchange *x)
     buf_release(&body);
 }
 
+/* One that is there answers for those who are on their way back. */
+static void answer_ready(struct http_exchange *x)
+{
+    struct buf body = BUF(100);
+    int64_t    second;
+
+    buf_lit(&body, "{\"status\":\"ready\"");
+    if (metrics_process(1, &second))
+        buf_addf(&body, ",\"workers\":%lld", (long long)metric_total(METRIC_WORKERS));
+    buf_lit(&body, "}");
+    api_answer_json(x, 200, buf_str(&body));
+    buf_release(&body);
+}
+
 void ops_serve_readyz(struct http_exchange *x, const struct http_reader *rq)
 {
     (void)rq;
     if (api_is_ready() && api_store() && !store_is_ready(api_store()))
         answer_no_database(x);
     else if (api_is_ready())
-        api_answer_json(x, 200, STR("{\"status\":\"ready\"}"));
+        answer_ready(x);
     else
         api_answer_json(x, 503, STR("{\"status\":\"draining\"}"));
 }

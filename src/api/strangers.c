@@ -2,6 +2,7 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/common.h"
 #include "base/id.h"
 
 #include <string.h>
@@ -13,12 +14,21 @@ struct stranger {
     uint64_t failures;
 };
 
-static struct stranger strangers[SETS][WAYS];
-static uint64_t        salt;                  /* nobody can choose who is in a set with whom */
+/* Where processes share it nobody locks it: a failure more or less is all that can be lost. */
+static struct strangers {
+    uint64_t        salt;                     /* nobody can choose who is in a set with whom */
+    struct stranger sets[SETS][WAYS];
+} own, *strangers = &own;
+
+void strangers_share(void)
+{
+    strangers = common_new(sizeof *strangers);
+    id_fill_bytes(&strangers->salt, sizeof strangers->salt);
+}
 
 void strangers_forget(void)
 {
-    memset(strangers, 0, sizeof strangers);
+    memset(strangers->sets, 0, sizeof strangers->sets);
 }
 
 /* The last bytes of an IPv4 address, also where it is written as one of IPv6. */
@@ -44,11 +54,11 @@ static struct stranger *set_of(uint64_t address)
 {
     uint64_t mixed;
 
-    while (salt == 0)
-        id_fill_bytes(&salt, sizeof salt);
-    mixed = (address ^ salt) * 0x9e3779b97f4a7c15;
+    while (strangers->salt == 0)
+        id_fill_bytes(&strangers->salt, sizeof strangers->salt);
+    mixed = (address ^ strangers->salt) * 0x9e3779b97f4a7c15;
     mixed = (mixed ^ mixed >> 32) * 0x9e3779b97f4a7c15;
-    return strangers[mixed >> 32 & (SETS - 1)];
+    return strangers->sets[mixed >> 32 & (SETS - 1)];
 }
 
 static bool is_over(const struct stranger *s)

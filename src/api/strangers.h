@@ -14,6 +14,9 @@
 /* It failed once more. 0: no more than `most` times; else the seconds until its minute is over. */
 uint64_t strangers_note(struct str address, uint64_t most);
 
+/* From now on all processes that are forked count together. */
+void strangers_share(void);
+
 void strangers_forget(void);                  /* all of them                    */
 
 #endif

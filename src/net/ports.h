@@ -19,7 +19,7 @@ struct ports {
     int           fds[PORTS_MAX];             /* -1: closed                     */
     size_t        n;
     union address at;                         /* the real one, if 0 was asked for */
-    bool          are_handed_on;              /* from a predecessor             */
+    bool          are_handed_on;              /* a predecessor goes on meanwhile */
 };
 
 /* One that nobody else listens on; `bound` tells the real port. A negative error otherwise. */

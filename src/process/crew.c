@@ -1,6 +1,7 @@
 #include "process/crew.h"
 
 #include "base/clock.h"
+#include "base/common.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,7 +14,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -304,23 +304,14 @@ static void look_after_upgrade(void)
 
 /* ---- the leader's life ------------------------------------------------------------------------------ */
 
-static void *shared(size_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    if (p == MAP_FAILED)
-        die("no memory to share with workers: %s", strerror(errno));
-    return p;
-}
-
 static void prepare(const struct crew_plan *plan)
 {
     static const int heard[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD };
     size_t           pages = plan->size + 1;  /* the last one is the leader's   */
 
     lead.plan = plan;
-    lead.board = shared(sizeof *lead.board);
-    metrics_share(shared(pages * metrics_page_size()), pages);
+    lead.board = common_new(sizeof *lead.board);
+    metrics_share(common_new(pages * metrics_page_size()), pages);
     metrics_use(plan->size);
     signal(SIGCHLD, SIG_DFL);
     sigemptyset(&lead.signals);

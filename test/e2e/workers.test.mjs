@@ -150,6 +150,55 @@ describe('figures', () => {
   });
 });
 
+describe('what they know together', () => {
+  test('how often an address has shown what nobody knows', async () => {
+    const s = await start(echo(0, { access: { keys: ['a-key-of-the-settings'], max_failures_per_minute: 20 } }));
+    const seen = [];
+    for (let i = 0; i < 40; i++)
+      seen.push((await get(s.port, '/v1/models', 'Connection: close', `Authorization: Bearer wrong${i}`)).status);
+    assert.deepEqual(seen, [...Array(20).fill(401), ...Array(20).fill(429)]);
+    await s.stop();
+  });
+
+  test('which plugins are switched off', async () => {
+    const plugins = [{ name: 'weather_plugin', prompt: 'Speak of the weather.' }];
+    const s = await start(echo(0, { dialects: { assistant: { plugins } } }));
+    const works = async () => {
+      const seen = new Set();
+      for (let i = 0; i < 20; i++) seen.add(JSON.stringify((await get(s.port, '/api/v1/plugins', 'Connection: close')).json));
+      assert.equal(seen.size, 1, 'they do not agree');
+      return /"enabled":true/.test([...seen][0]);
+    };
+    assert.equal(await works(), true);
+    for (const [name, now] of [['disable', false], ['enable', true]]) {
+      const r = await fetch(`http://127.0.0.1:${s.port}/api/v1/plugins/weather_plugin/${name}`, { method: 'POST' });
+      assert.equal(r.status, 200, await r.text());
+      assert.equal(await works(), now);
+    }
+    await s.stop();
+  });
+
+  test('how many of them are ready', async () => {
+    const s = await start(echo(0));
+    assert.deepEqual((await get(s.port, '/readyz')).json, { status: 'ready', workers: 3 });
+    const [pid] = await all(s);
+    const seen = () => eventually(async () => assert.equal((await get(s.port, '/readyz')).json.workers, 3));
+    process.kill(pid, 'SIGKILL');
+    await died(s);
+    await seen();
+    await s.stop();
+  });
+
+  test('what they do not share is a notice of `runnel check`', async () => {
+    const r = await run(['check'], { env: { RUNNEL_WORKERS: '4', RUNNEL_DATABASE_URL: 'postgresql:///runnel' } });
+    assert.equal(r.code, 0, r.stderr);
+    assert.match(r.stdout, /: ok\nnotice: workers: database\.connections .* 16 in all\nnotice: workers: .*\/api\/v1\/tasks/);
+    assert.doesNotMatch(r.stdout, /max_streams/);
+    const one = await run(['check']);
+    assert.doesNotMatch(one.stdout, /notice/);
+  });
+});
+
 describe('HUP', () => {
   test('no stream is cut, all take the new settings, and count it once', { timeout: ms(120000) }, async () => {
     const s = await start(echo(20));

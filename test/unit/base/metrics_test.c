@@ -2,9 +2,12 @@
  * take a metric that no other test here touches. */
 #include "check.h"
 
+#include "base/common.h"
 #include "base/metrics.h"
 
 #include <regex.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct buf text = { .limit = 1 << 20 };
 
@@ -181,6 +184,93 @@ TEST(release_gives_the_labelled_figures_back)
     metrics_release();
 }
 
+/* Other processes' pages are written by children, which end before they are looked at. */
+static void in_a_child(size_t page, void (*count)(void))
+{
+    pid_t pid = fork();
+    int   status = 0;
+
+    if (pid == 0) {
+        metrics_use(page);
+        count();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void count_some(void)
+{
+    metric_add(METRIC_ACCEPTED, 3);
+    metric_set(METRIC_TURNS_RUNNING, 2);
+    metric_longest(METRIC_LOOP_STALL, 2500000000);
+    metric_observe(METRIC_LOOP_LAG, 100000);
+    metric_observe(METRIC_LOOP_LAG, 7200ull * 1000000000);
+    metric_add_labelled(METRIC_TURNS, "complete", "");
+    metric_add_labelled(METRIC_REQUESTS, "/livez", "200");
+}
+
+static void count_others(void)
+{
+    metric_add(METRIC_ACCEPTED, 4);
+    metric_set(METRIC_TURNS_RUNNING, 5);
+    metric_longest(METRIC_LOOP_STALL, 1500000000);
+    metric_add_labelled(METRIC_TURNS, "error", "");
+    metric_add_labelled(METRIC_TURNS, "complete", "");
+}
+
+TEST(pages_are_summed_and_a_dead_process_leaves_what_it_counted)
+{
+    int64_t pid;
+
+    assert_true(metrics_process(0, &pid) && pid == getpid());
+    assert_false(metrics_process(1, &pid));
+    metrics_share(common_new(3 * metrics_page_size()), 3);
+    metrics_use(2);
+    in_a_child(0, count_some);
+    in_a_child(1, count_others);
+    assert_true(metrics_process(1, &pid) && pid != getpid() && pid > 0);
+    assert_true(metrics_process(2, &pid) && pid == getpid());
+    assert_int_equal(lines("runnel_connections_total 7"), 1);
+    assert_int_equal(lines("runnel_turns_running 7"), 1);
+    assert_int_equal(metric_total(METRIC_TURNS_RUNNING), 7);
+    assert_int_equal(metric_value(METRIC_TURNS_RUNNING), 0);
+    assert_int_equal(lines("runnel_loop_longest_stall_seconds 2.500000"), 1);
+    assert_int_equal(lines("runnel_turns_total{end=\"complete\"} 2"), 1);
+    assert_int_equal(lines("runnel_turns_total{end=\"error\"} 1"), 1);
+    assert_int_equal(lines("runnel_loop_lag_seconds_count 2"), 1);
+    assert_int_equal(lines("runnel_loop_lag_seconds_bucket{le=\"60\"} 1"), 1);
+
+    metrics_retire(0);
+    assert_true(metrics_process(0, &pid) && pid == 0);
+    assert_int_equal(lines("runnel_turns_running 5"), 1);
+    assert_int_equal(lines("runnel_connections_total 7"), 1);
+    in_a_child(0, count_some);
+    assert_int_equal(lines("runnel_connections_total 10"), 1);
+    assert_int_equal(lines("runnel_turns_running 7"), 1);
+    assert_int_equal(lines("runnel_turns_total{end=\"complete\"} 3"), 1);
+    assert_int_equal(lines("runnel_loop_longest_stall_seconds 2.500000"), 1);
+}
+
+static void count_too_many(void)
+{
+    char route[200];
+
+    for (int i = 0; i < 2000; i++) {
+        snprintf(route, sizeof route, "/%d/%0150d", i, i);
+        metric_add_labelled(METRIC_REQUESTS, route, "200");
+        metric_add_labelled(METRIC_REQUESTS, route, "200");
+    }
+}
+
+/* Label values are few and short; if they were not, figures would be missing, nothing worse. */
+TEST(there_is_an_end_to_labels)
+{
+    in_a_child(1, count_too_many);
+    assert_false(check_has(written(), STR("/1999/")));
+    assert_true(check_has(written(), STR("route=\"/7/0000")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +282,8 @@ int main(void)
         cmocka_unit_test(a_histogram_takes_nothing_and_hours),
         cmocka_unit_test(every_line_is_in_the_text_format),
         cmocka_unit_test(release_gives_the_labelled_figures_back),
+        cmocka_unit_test(pages_are_summed_and_a_dead_process_leaves_what_it_counted),
+        cmocka_unit_test(there_is_an_end_to_labels),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
