@@ -15,7 +15,7 @@ static const struct command *const commands[] = {
     &command_account_reject, &command_account_disable, &command_account_limit,
     &command_key_create,     &command_key_list,        &command_key_revoke,
     &command_token,          &command_turns_list,      &command_turns_stop,
-    &command_provider_test,
+    &command_provider_test,  &command_health,
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -201,7 +201,7 @@ static void read_line(struct command_call *c, struct line *l)
         else if (!take_common(c, l) && !take_own(c, l))
             give_up(c, word, "there is no option ");
     }
-    if (c->command->takes && (!c->argument || !*c->argument))
+    if (c->command->takes && c->command->takes[0] != '[' && (!c->argument || !*c->argument))
         give_up(c, c->command->takes, "it wants a ");
 }
 

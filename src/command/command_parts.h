@@ -28,7 +28,7 @@ struct command_call {
 
 struct command {
     const char                  *words;       /* one or two                     */
-    const char                  *takes;       /* NULL: no argument              */
+    const char                  *takes;       /* NULL: no argument; "[...]": it may be missing */
     const char                  *about;
     const char                  *more;        /* behind the options in its help; or NULL */
     const struct command_option *options;     /* ends with a row without a name; or NULL */
@@ -44,6 +44,7 @@ extern const struct command command_key_create, command_key_list, command_key_re
 extern const struct command command_token;
 extern const struct command command_turns_list, command_turns_stop;
 extern const struct command command_provider_test;
+extern const struct command command_health;
 
 /* NULL: not given. */
 const char *command_value(const struct command_call *c, const char *option);

@@ -24,7 +24,7 @@ MAY = {
     "tool": "base wire chat net store",
     "turn": "base chat provider store tool",
     "api": "base wire chat net store turn",
-    "command": "base wire chat pg provider store",
+    "command": "base wire chat net pg provider store",
     "process": "base net",
     ".": "base wire chat net pg provider store tool turn api command process",
 }
