@@ -11,6 +11,7 @@
 #include "api/assistant_frames.h"
 #include "api/assistant_socket.h"
 #include "api/assistant_visit.h"
+#include "api/guard.h"
 #include "api/ws_sink.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -26,6 +27,12 @@ struct talk {
     struct turn    *turn;                     /* its; there while ws_sink_is_told() */
     bool            streams, wants_end;
 };
+
+static void talk_free(struct talk *t)
+{
+    mem_free(t->session);
+    mem_free(t);
+}
 
 /* ---- sessions --------------------------------------------------------------------------- */
 
@@ -68,8 +75,7 @@ static void part_if_wanted(struct talk *t)
 
     if (!t->wants_end || t->visit || t->sink)
         return;
-    mem_free(t->session);
-    mem_free(t);
+    talk_free(t);
     ws_close(ws, WS_CODE_GOING_AWAY, "the service is restarting");
 }
 
@@ -167,6 +173,15 @@ static void ask(struct talk *t, struct question *q, struct assistant_wish *wish,
     assistant_ask(a);
 }
 
+static void turn_away(struct talk *t)
+{
+    struct ws_conn *ws = t->ws;
+
+    assistant_socket_error(ws, STR("认证信息无效"), "UNAUTHORIZED");
+    talk_free(t);
+    ws_close(ws, WS_CODE_POLICY, "what was shown is not good any more");
+}
+
 static void on_chat(struct talk *t, const struct json *root)
 {
     struct assistant_problem problem = { "message", "" };
@@ -175,6 +190,10 @@ static void on_chat(struct talk *t, const struct json *root)
 
     if (t->visit || t->sink) {
         assistant_socket_error(t->ws, STR("上一条消息还在回答中"), "BUSY");
+        return;
+    }
+    if (!guard_is_welcome(ws_exchange(t->ws))) {
+        turn_away(t);
         return;
     }
     q = assistant_read_frame(root, api_settings()->assistant.max_tokens, &wish, &problem);
@@ -245,8 +264,7 @@ static void on_end(void *user)
         visit_end(t->visit);
     if (t->sink)
         ws_sink_leave(t->sink);
-    mem_free(t->session);
-    mem_free(t);
+    talk_free(t);
 }
 
 static const struct ws_app app = { on_message, on_room, on_drain, on_end };

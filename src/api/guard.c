@@ -397,6 +397,30 @@ bool guard_check_socket(struct http_exchange *x, const struct http_reader *rq)
     return may;
 }
 
+static void look_again(struct known *k)
+{
+    bool approves = guard.settings->new_accounts == ACCESS_APPROVED;
+
+    k->call.verb.done = on_answer;
+    if (k->asker.key)
+        asker_by_key(guard.store, &k->call, digest_of(k));
+    else
+        asker_by_subject(guard.store, &k->call, k->asker.tenant_name, k->asker.subject, approves);
+}
+
+bool guard_is_welcome(const struct http_exchange *x)
+{
+    struct known *k = x->who;
+
+    if (k == &nobody)
+        return true;
+    if (!k->asker.key && !k->asker.subject.n)
+        return is_among(k, &guard.settings->keys);
+    if (guard.store && k->is_found && clock_now() >= k->until && !k->call.verb.work)
+        look_again(k);
+    return !k->status;
+}
+
 bool guard_check_door(struct http_exchange *x, const struct http_reader *rq,
                       const struct conf_texts *keys)
 {

@@ -32,6 +32,10 @@ bool guard_check_door(struct http_exchange *x, const struct http_reader *rq,
 /* Why not, of those who show nothing, or show it in no way that is known here. */
 extern const char guard_wants_key[], guard_wants_bearer[];
 
+/* Whether he still would be let in, who was long ago, and goes on asking. He is believed as then
+ * while he is looked up again: what has changed is known the next time. */
+bool guard_is_welcome(const struct http_exchange *x);
+
 /* Of a request that was let in, until guard_forget(), which belongs into on_end(). */
 const struct asker *guard_asker(const struct http_exchange *x);
 void                guard_forget(const struct http_exchange *x);

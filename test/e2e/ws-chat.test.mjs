@@ -424,6 +424,39 @@ describe('who is let in', () => {
   });
 });
 
+describe('who was let in once', () => {
+  const more = { access: { keys: [ANNA], cache: '50ms' } };
+  const isTurnedAway = async (t) => {
+    const a = await t.hear({ message: '你好' });
+    assert.deepEqual([a.types, a.code], [['error'], 'UNAUTHORIZED']);
+    assert.equal((await t.end()).code, 1008);
+  };
+  test('and has a key that was revoked since', async () => {
+    const own = await s.serve(more);
+    const [key, id] = ['sk-of-the-database', 7];
+    await own.sql(`INSERT INTO runnel.api_key (tenant, id, name, hash, hint) VALUES (1, ${id}, 'k', sha256('${key}'), 'sk')`);
+    const t = await talk(own.port, { key }), other = await talk(own.port);
+    await sleep(100);
+    assert.equal((await t.hear({ message: '你好' })).content, '你好');
+    await own.sql(`UPDATE runnel.api_key SET is_disabled = true WHERE id = ${id}`);
+    await sleep(100);
+    assert.equal((await t.hear({ message: '你好' })).content, '你好');
+    await sleep(100);
+    await isTurnedAway(t);
+    assert.equal((await other.hear({ message: '你好' })).content, '你好');
+    await other.leave();
+  });
+  test('and has a key that the settings have no more', async () => {
+    const own = await s.serve(more);
+    const t = await talk(own.port);
+    assert.equal((await t.hear({ message: '你好' })).content, '你好');
+    own.write(JSON.parse((await import('node:fs')).readFileSync(own.file, 'utf8').replaceAll(ANNA, BORIS)));
+    own.child.kill('SIGHUP');
+    await own.log({ msg: 'reloaded' });
+    await isTurnedAway(t);
+  });
+});
+
 describe('/ws/system', () => {
   test('tells how the service is, again and again', async () => {
     const own = await s.serve({ assistant: { status_every: '200ms' } });
