@@ -1,5 +1,6 @@
-/* fuzz_assistant_question.c - any bytes as the body of POST /api/v1/chat: either a question that
- * holds what it promises, or a refusal that can be written as an answer. */
+/* fuzz_assistant_question.c - any bytes as the body of POST /api/v1/chat, and as a message to
+ * /ws/chat: either a question that holds what it promises, or a refusal that can be written as an
+ * answer. */
 #include "api/assistant_answer.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -44,26 +45,36 @@ static void check_problem(const struct assistant_problem *p)
     buf_release(&out);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+typedef struct question *reader(const struct json *root, uint64_t max_tokens,
+                                struct assistant_wish *wish, struct assistant_problem *problem);
+
+static void check(const struct json *root, reader *read)
 {
-    size_t                   before = mem_live_bytes();
-    const char              *why = NULL;
     struct assistant_wish    wish;
     struct assistant_problem problem = { NULL, NULL };
-    struct json_doc         *doc = json_read((struct str){ (const char *)data, size }, &why);
     struct question         *q;
 
-    if (!doc)
-        return 0;
     memset(&wish, 0x5a, sizeof wish);         /* what was there must not show through */
-    q = assistant_read_question(json_root(doc), 1024, &wish, &problem);
-    json_free(doc);
+    q = read(root, 1024, &wish, &problem);
     if (q) {
         check_question(q, &wish);
         question_free(q);
     } else {
         check_problem(&problem);
     }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t           before = mem_live_bytes();
+    const char      *why = NULL;
+    struct json_doc *doc = json_read((struct str){ (const char *)data, size }, &why);
+
+    if (!doc)
+        return 0;
+    check(json_root(doc), assistant_read_question);
+    check(json_root(doc), assistant_read_frame);
+    json_free(doc);
     MUST_SAY(mem_live_bytes() == before, "memory is kept");
     return 0;
 }
