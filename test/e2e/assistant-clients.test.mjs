@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { Person, stage } from './lib/assistant.mjs';
 import { readers, whole } from './lib/assistant-readers.mjs';
+import { connect, post, req } from './lib/raw.mjs';
 import { duration, ms } from './lib/server.mjs';
 
 const TEXTS = {
@@ -70,6 +71,21 @@ test('what the suite looks at from the first request to the last', async () => {
 test('the models, on both sides', async () => {
   const { local_models, cloud_models } = await anna.get('/api/v1/models');
   assert.deepEqual([local_models, cloud_models], [['near'], ['far']]);
+});
+
+test('while it drains it is not healthy (6.2)', async () => {
+  const own = await s.serve({ kept: false, access: {} });
+  s.near.script({ answer: { text: TEXTS.English, gap: ms(40), size: 1 }, times: 1 });
+  const c = await connect(own.port);
+  await c.send(Buffer.concat([post('/api/v1/chat/stream', JSON.stringify({ message: 'hi' })), Buffer.from(req('GET /health HTTP/1.1', 'Host: a'))]));
+  await own.metricBecomes('runnel_turns_running', 1);
+  own.kill('SIGTERM');
+  await own.log({ msg: 'draining' });
+  assert.match((await c.response({ method: 'POST' })).text, /"finished": true/);
+  const health = await c.response();
+  assert.deepEqual([health.status, health.json], [503, { detail: '服务不可用' }]);
+  await own.gone();
+  s.servers.splice(s.servers.indexOf(own), 1);
 });
 
 describe('pages of other origins (6.2)', () => {
