@@ -100,6 +100,21 @@ static const struct message *find_question(const struct question *q)
     return &q->messages[q->n_messages - 1];
 }
 
+static struct str write_question_more(const struct openai_keeping *k)
+{
+    struct buf more = BUF(k->metadata.n + 40);
+    struct str s;
+
+    if (!k->metadata.n)
+        return STR("");
+    buf_lit(&more, "{\"metadata\":");
+    buf_add(&more, k->metadata);
+    buf_lit(&more, "}");
+    s = arena_str(&k->question->arena, buf_str(&more));
+    buf_release(&more);
+    return s;
+}
+
 static void fill_keeping(const struct visit *v)
 {
     struct openai_keeping *k = v->ctx;
@@ -109,6 +124,7 @@ static void fill_keeping(const struct visit *v)
     k->keeping.keeps_chat = true;
     k->keeping.content = m->text;
     k->keeping.is_of_tool = m->role == ROLE_TOOL || m->role == ROLE_FUNCTION;
+    k->keeping.more = write_question_more(k);
     k->keeping.title = utf8_first(m->text, TITLE_CHARACTERS);
 }
 

@@ -16,6 +16,7 @@ struct openai_keeping {
     struct http_exchange *x;
     struct question      *question;
     struct turn_keeping   keeping;            /* its key is known               */
+    struct str            metadata;           /* JSON that it is kept with, or empty */
     void (*kept)(struct openai_keeping *k);   /* the conversation is there: the question is the
                                                  caller's again                 */
     void *ctx;

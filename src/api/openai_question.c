@@ -208,8 +208,9 @@ static bool read_options(const struct json *body, struct openai_wish *wish,
     return true;
 }
 
-/* What this service reads itself; all the rest is the provider's business. */
-static bool is_ours(struct str name)
+/* What this service reads itself; all the rest is the provider's business. Metadata is of what
+ * is kept, by whoever keeps it. */
+static bool is_ours(struct str name, bool store)
 {
     static const struct str ours[] = { STR_INIT("model"),  STR_INIT("messages"),
                                        STR_INIT("stream"), STR_INIT("stream_options"),
@@ -218,10 +219,10 @@ static bool is_ours(struct str name)
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (str_eq(name, ours[i]))
             return true;
-    return false;
+    return store && str_eq(name, STR("metadata"));
 }
 
-static void keep_options(struct question *q, const struct json *body)
+static void keep_options(struct question *q, const struct json *body, bool store)
 {
     struct json_members m = json_members(body);
     struct str          name;
@@ -229,7 +230,7 @@ static void keep_options(struct question *q, const struct json *body)
     struct buf          text = BUF(SIZE_MAX / 2);
 
     while (json_members_next(&m, &name, &value)) {
-        if (is_ours(name) || json_type(value) == JSON_NONE)
+        if (is_ours(name, store) || json_type(value) == JSON_NONE)
             continue;
         buf_lit(&text, ",");
         json_add_str(&text, name);
@@ -237,6 +238,16 @@ static void keep_options(struct question *q, const struct json *body)
         json_add_value(&text, value);
     }
     q->options = arena_str(&q->arena, buf_str(&text));
+    buf_release(&text);
+}
+
+static void keep_metadata(struct question *q, const struct json *metadata, struct openai_wish *wish)
+{
+    struct buf text = BUF(SIZE_MAX / 2);
+
+    if (metadata)
+        json_add_value(&text, metadata);
+    wish->metadata = arena_str(&q->arena, buf_str(&text));
     buf_release(&text);
 }
 
@@ -267,8 +278,11 @@ struct question *openai_read_question(const struct json *body, struct openai_wis
 {
     struct question *q = question_new();
 
+    *wish = (struct openai_wish){ 0 };
     if (read_body(q, body, wish, p)) {
-        keep_options(q, body);
+        keep_options(q, body, wish->store);
+        if (wish->store)
+            keep_metadata(q, json_get(body, "metadata"), wish);
         return q;
     }
     question_free(q);
@@ -308,7 +322,7 @@ static bool read_embeddings(struct question *q, const struct json *body, struct 
     if (!read_model(q, body, p) || !check_embeddings(body, p))
         return false;
     q->asked = ASKED_EMBEDDINGS;
-    keep_options(q, body);
+    keep_options(q, body, false);
     return true;
 }
 

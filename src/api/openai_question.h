@@ -10,8 +10,9 @@
 #include "chat/question.h"
 
 struct openai_wish {
-    bool stream, include_usage;
-    bool store;                               /* it is to be kept               */
+    bool       stream, include_usage;
+    bool       store;    /* it is to be kept...            */
+    struct str metadata;                      /* ...with this JSON; the question's, or empty */
 };
 
 struct openai_problem {

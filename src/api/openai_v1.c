@@ -102,8 +102,13 @@ static void keep(struct http_exchange *x, const struct http_reader *rq, struct q
 {
     struct asking *a = arena_new(&q->arena, sizeof *a);
 
-    *a = (struct asking){ { .x = x, .question = q, .keeping = *keeping, .kept = on_kept, .ctx = a },
-                          *wish };
+    a->keep = (struct openai_keeping){ .x = x,
+                                       .question = q,
+                                       .keeping = *keeping,
+                                       .metadata = wish->metadata,
+                                       .kept = on_kept,
+                                       .ctx = a };
+    a->wish = *wish;
     openai_keep(&a->keep, rq);
 }
 

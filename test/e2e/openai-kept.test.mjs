@@ -114,6 +114,15 @@ describe('a chat that is to be kept', () => {
     assert.equal((await rows(one.name)).length, 2);
     assert.notEqual((await kept('bob', {}, headers)).name, one.name);
   });
+  test('its metadata is kept with the question, and is not the model\'s', async () => {
+    const metadata = { 城: '北京', n: '1' };
+    const { name } = await kept('ann', { metadata });
+    assert.equal(model.requests()[0].body.metadata, undefined);
+    const [[more]] = await db.sql(`SELECT m.more FROM runnel.message m JOIN runnel.chat c ON c.tenant = m.tenant AND c.id = m.chat
+      WHERE c.more->>'conversation_id' = '${name}' AND m.role = 'user'`);
+    assert.deepEqual(JSON.parse(more).metadata, metadata);
+    await refused(ask('ann', { store: true, metadata: 'x' }), 400, 'metadata', null, /'metadata' must be/);
+  });
   test('a page of another origin may read the name', async () => {
     const { response } = await kept('ann', {}, { origin: 'https://page.example' });
     assert.match(response.headers.get('access-control-expose-headers'), /\bx-conversation-id\b/);
