@@ -91,6 +91,12 @@ describe('a model with several targets', () => {
     assert.equal((await ask(server, 'm', [{ role: 'user', content: TEXT }])).status, 200);
     assert.deepEqual([blind.requests().length, seeing.requests().length], [1, 1]);
   });
+  test('the same at DB-GPT\'s door', async () => {
+    seeing.forget();
+    const res = await ask(server, 'm', [{ role: 'user', content: asks.data }], { stream: false }, '/api/v2/chat/completions');
+    assert.deepEqual([res.status, (await res.json()).choices[0].message.content], [200, TEXT]);
+    assert.deepEqual(seeing.requests()[0].body.messages.at(-1), { role: 'user', content: asks.data });
+  });
   test('where that one fails, nobody else is shown half of it', async () => {
     seeing.script({ answer: { status: 500, error: { message: 'no' } }, times: 1 });
     const res = await ask(server, 'm', [{ role: 'user', content: asks.data }]);
