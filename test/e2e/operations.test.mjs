@@ -158,6 +158,7 @@ const behind = {
     assert.match(r.stdout, /\bstopped +default/);
     assert.doesNotMatch(await state.running, /\[DONE\]/);
   },
+  size: (r) => assert.match(r.stdout, /\b(turn|message|journal|usage) .* kB/),
   dump: (r) => assert.ok(Number(r.stdout) >= 10, `${r.stdout} tables`),
   async restore(r) {
     assert.match(r.stdout, /website +rk-/);
