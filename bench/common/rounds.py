@@ -64,8 +64,8 @@ class Stage:
 
 
 def words_for(plan):
-    """Enough to outlast the ramp, the warm-up and the window."""
-    lasting = plan["streams"] / plan["ramp"] + plan["warm"] + plan["window"] + 4
+    """Enough to outlast the ramp, the warm-up and the window; slow starters want more slack."""
+    lasting = plan["streams"] / plan["ramp"] + plan["warm"] + plan["window"] + plan.get("slack", 4)
     return round(lasting * plan["pace"])
 
 
