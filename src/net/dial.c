@@ -1,6 +1,7 @@
 #include "net/dial.h"
 
 #include "base/clock.h"
+#include "base/host.h"
 #include "base/mem.h"
 #include "net/loop.h"
 
@@ -155,6 +156,16 @@ static void patience_is_over(struct deadline *deadline)
     end(LIST_OWNER(deadline, struct dial, patience), -1, UV_ETIMEDOUT);
 }
 
+static void keep_public(struct addresses *a)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < a->n; i++)
+        if (host_is_public(&a->items[i]))
+            a->items[n++] = a->items[i];
+    a->n = n;
+}
+
 static void on_looked_up(struct lookup *l)
 {
     struct dial *d = LIST_OWNER(l, struct dial, lookup);
@@ -165,6 +176,10 @@ static void on_looked_up(struct lookup *l)
         d->named_at = clock_exact();
     else
         d->addresses.n = 0;
+    if (d->only_public && d->addresses.n) {
+        d->rc = UV_EACCES;
+        keep_public(&d->addresses);
+    }
     try_next(d);
 }
 
@@ -177,6 +192,13 @@ void dial_start(struct dial *d, struct str host, uint16_t port, uint64_t timeout
     list_init(&d->attempts);
     deadline_arm(&d->patience, clock_now() + timeout_ns);
     resolve_start(&d->lookup, host, port, on_looked_up);
+}
+
+void dial_start_public(struct dial *d, struct str host, uint16_t port, uint64_t timeout_ns,
+                       void (*done)(struct dial *d, int fd, int rc))
+{
+    dial_start(d, host, port, timeout_ns, done);
+    d->only_public = true;                    /* the answer comes later         */
 }
 
 void dial_cancel(struct dial *d)

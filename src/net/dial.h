@@ -19,6 +19,7 @@ struct dial {
     int              rc;                      /* the last failure               */
     uint64_t         named_at;                /* clock_exact(); 0: there are no addresses */
     bool             running;
+    bool             only_public;
     void (*done)(struct dial *d, int fd, int rc);
 };
 
@@ -26,6 +27,11 @@ struct dial {
  * on, or -1 and a negative UV code (UV_ETIMEDOUT when time ran out). */
 void dial_start(struct dial *d, struct str host, uint16_t port, uint64_t timeout_ns,
                 void (*done)(struct dial *d, int fd, int rc));
+
+/* The same, but of the name's addresses only those that are everybody's are tried, and the
+ * name is not asked for again between the look and the step: UV_EACCES when there are none. */
+void dial_start_public(struct dial *d, struct str host, uint16_t port, uint64_t timeout_ns,
+                       void (*done)(struct dial *d, int fd, int rc));
 void dial_cancel(struct dial *d);
 
 #endif

@@ -1,8 +1,10 @@
 #include "net/reach.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,8 +46,8 @@ void way_release(struct way *w)
 bool way_eq(const struct way *a, const struct way *b)
 {
     return a->port == b->port && a->is_secure == b->is_secure && a->trust == b->trust &&
-           str_eq_nocase(a->host, b->host) && a->proxy_port == b->proxy_port &&
-           str_eq_nocase(a->proxy_host, b->proxy_host) &&
+           a->only_public == b->only_public && str_eq_nocase(a->host, b->host) &&
+           a->proxy_port == b->proxy_port && str_eq_nocase(a->proxy_host, b->proxy_host) &&
            str_eq(a->proxy_credentials, b->proxy_credentials);
 }
 
@@ -202,6 +204,14 @@ static void on_stream(struct stream *s, enum stream_news news, struct str bytes)
     }
 }
 
+/* The addresses are in nobody's words: who asked may want to learn what is where. */
+static void kept_out(struct reach *r)
+{
+    LOG(LOG_WARN, L_MSG("kept from an address that is not public"), L_STR("host", r->way->host),
+        L_INT("port", r->way->port));
+    fail(r, "its address is not a public one");
+}
+
 static void on_dialled(struct dial *d, int fd, int rc)
 {
     struct reach *r = LIST_OWNER(d, struct reach, dial);
@@ -215,7 +225,9 @@ static void on_dialled(struct dial *d, int fd, int rc)
         if (rc != 0)
             close(fd);
     }
-    if (rc != 0)
+    if (rc == UV_EACCES && r->way->only_public)
+        kept_out(r);
+    else if (rc != 0)
         fail(r, "%s", uv_strerror(rc));
     else
         climb_tunnel(r);
@@ -227,6 +239,11 @@ static void climb_dial(struct reach *r)
     bool              by_proxy = w->proxy_host.n > 0;
 
     r->rung = REACH_DIAL;
+    if (w->only_public) {
+        assert(!by_proxy);
+        dial_start_public(&r->dial, w->host, w->port, w->connect_timeout, on_dialled);
+        return;
+    }
     dial_start(&r->dial, by_proxy ? w->proxy_host : w->host, by_proxy ? w->proxy_port : w->port,
                w->connect_timeout, on_dialled);
 }

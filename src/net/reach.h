@@ -15,7 +15,8 @@
 #include "net/tls.h"
 
 /* The way to an origin; it must outlive who goes it. A copy owns its texts and shares trust
- * and memory; whoever describes a way may leave the memory to the copy. */
+ * and memory; whoever describes a way may leave the memory to the copy. What goes only to
+ * public addresses goes straight: where a proxy takes it nobody could tell. */
 struct way {
     struct str         host;
     uint16_t           port;
@@ -25,6 +26,7 @@ struct way {
     struct str         proxy_host;            /* empty: straight                */
     uint16_t           proxy_port;
     struct str         proxy_credentials;     /* base64 of user:password; or empty */
+    bool               only_public;           /* somebody else chose the host   */
     uint64_t           connect_timeout, tls_timeout;      /* ns                 */
     struct journey    *journey;               /* of who goes it; or NULL        */
 };

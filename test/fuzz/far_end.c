@@ -42,6 +42,12 @@ void dial_start(struct dial *d, struct str host, uint16_t port, uint64_t timeout
     note_leave(&d->lookup.note);
 }
 
+void dial_start_public(struct dial *d, struct str host, uint16_t port, uint64_t timeout_ns,
+                       void (*done)(struct dial *d, int fd, int rc))
+{
+    dial_start(d, host, port, timeout_ns, done);
+}
+
 void dial_cancel(struct dial *d)
 {
     if (d->running)
