@@ -1,4 +1,5 @@
 /* settings_tools.c - the rows for what models may ask us to do. */
+#include "base/host.h"
 #include "base/json.h"
 #include "base/settings_rows.h"
 
@@ -34,17 +35,72 @@ static bool is_schema(struct str s)
     return good;
 }
 
-static bool is_template(struct str s)
+static bool is_argument_char(char c)
 {
-    bool within = false;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c && strchr("-_.", c));
+}
+
+/* Every "{" has its "}", a name between them, and around them only what an address may hold. */
+static bool has_good_arguments(struct str s)
+{
+    size_t from = 0;                          /* behind the "{" that is open    */
 
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '{' ? within : s.p[i] == '}' && !within)
+        if (s.p[i] == '{' ? from : s.p[i] == '}' && (!from || from == i))
             return false;
-        within = s.p[i] == '{' || (within && s.p[i] != '}');
+        if (s.p[i] == '{' || s.p[i] == '}')
+            from = s.p[i] == '{' ? i + 1 : 0;
+        else if (from ? !is_argument_char(s.p[i]) : strchr("\"#<>\\^`|", s.p[i]) != NULL)
+            return false;
     }
-    return !within && settings_is_visible(s) && !memchr(s.p, '#', s.n) &&
-           (str_starts(s, STR("http://")) || str_starts(s, STR("https://")));
+    return !from;
+}
+
+/* They would be taken away before it is sent. */
+static bool has_dots(struct str path)
+{
+    struct str segment;
+
+    while (str_next(&path, '/', &segment))
+        if (str_eq(segment, STR(".")) || str_eq(segment, STR("..")))
+            return true;
+    return false;
+}
+
+/* Behind "//" up to the path and the query; an argument there would choose whom we ask. */
+static struct str authority_of(struct str url)
+{
+    struct str rest = str_from(url, str_starts(url, STR("https://")) ? 8 : 7);
+    size_t     n = str_find(rest, '/'), query = str_find(rest, '?');
+
+    return (struct str){ rest.p, n < query ? n : query };
+}
+
+static bool is_template(struct str s)
+{
+    struct str host, authority, path;
+
+    if (!str_starts(s, STR("http://")) && !str_starts(s, STR("https://")))
+        return false;
+    authority = authority_of(s);
+    path = str_from(s, (size_t)(authority.p + authority.n - s.p));
+    path.n = str_find(path, '?');
+    return host_of_authority(authority, &host) && settings_is_visible(s) && !has_dots(path) &&
+           has_good_arguments(s);
+}
+
+/* Those that say where a request goes and where it ends are ours to write. */
+static bool is_tool_header(struct str s)
+{
+    static const char *const ours[] = { "host",       "content-length",  "transfer-encoding",
+                                        "connection", "accept-encoding", NULL };
+    struct str               name = { s.p, str_find(s, ':') };
+
+    for (const char *const *o = ours; *o; o++)
+        if (str_eq_nocase(str_trim(name), str_of(*o)))
+            return false;
+    return settings_is_header(s);
 }
 
 static const struct conf_field tool_rows[] = {
@@ -55,7 +111,7 @@ static const struct conf_field tool_rows[] = {
         "kind", tool_settings, kind, "http", kinds,
         "A request of ours, or an MCP server over streamable HTTP, which says itself what it can."),
     TEXT("url", tool_settings, url, NULL, is_template,
-         "an address, with {argument} where one goes (https://host/city/{name})",
+         "an address with a plain host, and {argument} only behind it (https://host/city/{name})",
          "Where it is. Arguments go into it encoded; they cannot change the host."),
     CHOICE("method", tool_settings, method, "GET", methods,
            "http: with GET and DELETE what the address does not take goes into its query, with the "
@@ -64,7 +120,7 @@ static const struct conf_field tool_rows[] = {
          "http: what it is good for, in words for the model."),
     TEXT("parameters", tool_settings, parameters, "{\"type\":\"object\",\"properties\":{}}",
          is_schema, "a JSON schema of an object", "http: what it takes."),
-    SECRETS("headers", tool_settings, headers, settings_is_header, "header fields (X-Key: ...)",
+    SECRETS("headers", tool_settings, headers, is_tool_header, "header fields (X-Key: ...)",
             "Header fields that go with every request to it."),
     TEXTS("allow", tool_settings, allow, settings_is_visible, "hosts (10.0.0.7, tools.internal)",
           "Hosts that it may reach although their addresses are private; nobody else's are."),
@@ -95,6 +151,16 @@ static bool is_builtin(struct str name)
     return false;
 }
 
+/* A name is looked at when it is asked for. */
+static bool may_never_be_reached(const struct tool_settings *t)
+{
+    struct str    host;
+    union address a;
+
+    return t->kind == TOOL_HTTP && t->url.n && host_of_authority(authority_of(t->url), &host) &&
+           address_read_host(host, &a) && !host_is_public(&a) && !host_is_among(host, &t->allow);
+}
+
 static const char *what_is_wrong(const struct tool_settings *t, size_t at)
 {
     if (is_builtin(t[at].name))
@@ -120,6 +186,9 @@ static void check_tools(const struct conf_load *load, const struct settings *s)
             conf_mistake(load, t[i].line, key, "\"%s\" %s", t[i].name.p, wrong);
         if (t[i].kind == TOOL_MCP && memchr(t[i].url.p, '{', t[i].url.n))
             conf_mistake(load, t[i].line, key, "the url of an MCP server has no {arguments}");
+        if (may_never_be_reached(&t[i]))
+            conf_mistake(load, t[i].line, key,
+                         "the url's address is not public: let it in with allow");
     }
 }
 

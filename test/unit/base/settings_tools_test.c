@@ -1,0 +1,153 @@
+#include "check.h"
+
+#include "base/settings.h"
+
+static struct buf mistakes = { .limit = 1 << 20 };
+
+static struct settings *load(const char *tool)
+{
+    static const char *const nothing[] = { NULL };
+    char                     file[2000];
+
+    buf_clear(&mistakes);
+    snprintf(file, sizeof file, "tools:\n- {name: t, description: d, %s}\n", tool);
+    check_write_conf(str_of(file));
+    return settings_load("conf.yaml", nothing, &mistakes);
+}
+
+static void check_good(const char *tool)
+{
+    struct settings *s = load(tool);
+
+    check_that(s, "%s: %.*s", tool, STR_ARG(buf_str(&mistakes)));
+    settings_free(s);
+}
+
+static void check_bad(const char *tool, const char *words)
+{
+    struct settings *s = load(tool);
+
+    check_that(!s, "%s is taken", tool);
+    check_that(check_has(buf_str(&mistakes), str_of(words)), "%s: %.*s", tool,
+               STR_ARG(buf_str(&mistakes)));
+}
+
+static const char *const bad_urls[] = {
+    "example.com",
+    "/path",
+    "ftp://example.com/",
+    "file:///etc/passwd",
+    "gopher://example.com/",
+    "data:text/plain,x",
+    "HTTP://example.com/",
+    "https://",
+    "https:///path",
+    "https://{host}/",
+    "https://{tenant}.example.com/",
+    "https://example.com{path}",
+    "https://example.com:{port}/",
+    "{scheme}://example.com/",
+    "http{s}://example.com/",
+    "https://{user}@example.com/",
+    "https://user:password@example.com/",
+    "https://user@example.com/",
+    "https://example.com#@127.0.0.1/",
+    "https://example.com/#part",
+    "https://example.com\\\\@127.0.0.1/",
+    "https://example.com/a\\\\b",
+    "https://example.com/a b",
+    "https://example.com/a\\tb",
+    "https://example.com/a\\r\\nx-key: 1",
+    "https://example.com./",
+    "https://2130706433/",
+    "https://0x7f.1/",
+    "https://0177.0.0.1/",
+    "https://127.1/",
+    "https://[fe80::1%25eth0]/",
+    "https://[::1/",
+    "https://b\xc3\xbc"
+    "cher.example/",
+    "https://example.com:0/",
+    "https://example.com:65536/",
+    "https://example.com:/",
+    "https://example.com/{",
+    "https://example.com/}",
+    "https://example.com/{}",
+    "https://example.com/{a{b}}",
+    "https://example.com/{a/b}",
+    "https://example.com/{a?b}",
+    "https://example.com/../{a}",
+    "https://example.com/./{a}",
+    "https://example.com/{a}/..",
+    "https://example.com/\\\"",
+    "https://example.com/<{a}>",
+};
+
+TEST(urls_have_a_plain_host_and_arguments_behind_it)
+{
+    static const char *const good[] = {
+        "http://example.com",
+        "https://example.com/",
+        "https://example.com:8443/city/{name}",
+        "https://example.com/{a}/{b}.json?q={c}&x=%20y",
+        "https://example.com?q={q}",
+        "https://example.com/a..b/.well-known/x",
+        "https://8.8.8.8/{x}",
+        "https://[2606:4700::1111]:443/{x}",
+    };
+    char tool[500];
+
+    for (size_t i = 0; i < COUNT(good); i++) {
+        snprintf(tool, sizeof tool, "url: \"%s\"", good[i]);
+        check_good(tool);
+    }
+    for (size_t i = 0; i < COUNT(bad_urls); i++) {
+        snprintf(tool, sizeof tool, "url: \"%s\"", bad_urls[i]);
+        check_bad(tool, "tools[0].url: ");
+    }
+}
+
+TEST(a_private_address_is_let_in_by_its_name)
+{
+    static const char words[] =
+        "tools[0].name: the url's address is not public: let it in with allow";
+
+    check_bad("url: \"http://127.0.0.1:8080/x\"", words);
+    check_bad("url: \"http://169.254.169.254/latest\"", words);
+    check_bad("url: \"http://[::1]/\"", words);
+    check_bad("url: \"http://[::ffff:127.0.0.1]/\"", words);
+    check_bad("url: \"http://10.0.0.7/\", allow: [10.0.0.70, 10.0.0.0/8]", words);
+    check_good("url: \"http://127.0.0.1:8080/x\", allow: [127.0.0.1]");
+    check_good("url: \"http://[::1]/\", allow: [\"::1\"]");
+    check_good("url: \"http://[::1]/\", allow: [\"[::1]\"]");
+    check_good("url: \"http://tools.internal/\"");         /* its address is looked at later */
+}
+
+TEST(fields_that_frame_a_request_are_ours)
+{
+    check_good("url: \"https://example.com/\", headers: [\"Authorization: Bearer x\"]");
+    check_good("url: \"https://example.com/\", headers: [\"Hosts: x\", \"Accept: text/plain\"]");
+    check_bad("url: \"https://example.com/\", headers: [\"Host: a\"]", "tools[0].headers");
+    check_bad("url: \"https://example.com/\", headers: [\"content-length: 1\"]",
+              "tools[0].headers");
+    check_bad("url: \"https://example.com/\", headers: [\"Transfer-Encoding: chunked\"]",
+              "tools[0].headers");
+    check_bad("url: \"https://example.com/\", headers: [\"Connection: close\"]",
+              "tools[0].headers");
+    check_bad("url: \"https://example.com/\", headers: [\"Accept-Encoding: gzip\"]",
+              "tools[0].headers");
+    check_bad("url: \"https://example.com/\", headers: [\"Host : a\"]", "tools[0].headers");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(urls_have_a_plain_host_and_arguments_behind_it),
+        cmocka_unit_test(a_private_address_is_let_in_by_its_name),
+        cmocka_unit_test(fields_that_frame_a_request_are_ours),
+    };
+    int failed = cmocka_run_group_tests(tests, check_scratch_begin, check_scratch_end);
+
+    buf_release(&mistakes);
+    return failed;
+}
