@@ -194,20 +194,37 @@ static bool split_authority(struct http_url *u)
     return port > 0;
 }
 
-bool http_read_url(struct str url, struct http_url *out)
+static bool read_url(const struct scheme *scheme, struct str url, struct http_url *out,
+                     struct str *query)
 {
-    const struct scheme *scheme = find_scheme(url);
-    struct http_target   target = { .query = STR("") };
+    struct http_target target = { .query = STR("") };
 
     *out = (struct http_url){ .port = 0 };
-    if (!scheme || !read_absolute(str_from(url, scheme->name.n), &target) || target.query.n)
+    if (!scheme || !read_absolute(str_from(url, scheme->name.n), &target))
         return false;
     out->authority = target.authority;
     out->is_secure = scheme->is_secure;
     out->path = target.path;
+    *query = target.query;
+    return split_authority(out);
+}
+
+bool http_read_url(struct str url, struct http_url *out)
+{
+    struct str query;
+
+    if (!read_url(find_scheme(url), url, out, &query) || query.n)
+        return false;
     while (out->path.n && out->path.p[out->path.n - 1] == '/')
         out->path.n--;
-    return split_authority(out);
+    return true;
+}
+
+bool http_read_web_url(struct str url, struct http_url *out, struct str *query)
+{
+    const struct scheme *scheme = find_scheme(url);
+
+    return read_url(scheme, url, out, query) && !scheme->is_web_socket;
 }
 
 bool http_decode(struct str s, struct arena *a, struct str *out)

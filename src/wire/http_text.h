@@ -34,6 +34,9 @@ struct http_url {
 };
 bool http_read_url(struct str url, struct http_url *out);
 
+/* http or https, with its query, and its path as it is: "/" at the least. */
+bool http_read_web_url(struct str url, struct http_url *out, struct str *query);
+
 /* Percent-decodes into the arena. False for bad escapes, NUL and broken UTF-8. */
 bool http_decode(struct str s, struct arena *a, struct str *out);
 
