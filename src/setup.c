@@ -87,6 +87,7 @@ static void find_mistakes(const struct settings *s, struct buf *mistakes)
     find_key_mistake(&load, &s->access);
     catalog_find_mistakes(s, setup.file, mistakes);
     wechat_find_mistakes(s, setup.file, mistakes);
+    toolbox_find_mistakes(s, setup.file, mistakes);
 }
 
 struct settings *setup_read(struct buf *mistakes)

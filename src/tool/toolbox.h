@@ -6,6 +6,9 @@
 
 struct store;
 
+/* What settings.c cannot see: whether certificates are there. */
+void toolbox_find_mistakes(const struct settings *s, const char *file, struct buf *mistakes);
+
 /* From now on new turns get these; whoever runs others keeps them until they are done. */
 void toolbox_use(const struct settings *s, struct store *store);
 void toolbox_release(void);                   /* at the very end                */
