@@ -83,6 +83,8 @@ static void read_field(struct sse_reader *r, struct str line)
     else if (str_eq(name, STR("error"))) {    /* old llama.cpp says it this way */
         set_name(r, name);
         add_data(r, value);
+    } else if (r->on_field) {
+        r->on_field(r->ctx, name, value);
     }
 }
 
@@ -149,4 +151,14 @@ void sse_reader_end(struct sse_reader *r)
     if (r->line.n)
         read_line(r, buf_str(&r->line));
     dispatch(r);
+}
+
+struct str sse_reader_begun(const struct sse_reader *r)
+{
+    struct str name = { NULL, 0 }, value = buf_str(&r->line);
+
+    if (r->data.n)
+        return buf_str(&r->data);
+    str_next(&value, ':', &name);
+    return str_eq(name, STR("data")) ? value : STR("");
 }

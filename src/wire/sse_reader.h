@@ -23,6 +23,8 @@ struct sse_reader {
     bool per_line;
     void (*on_record)(void *ctx, const struct sse_record *record);
     void *ctx;
+    /* For whoever reads the other fields (id, retry) too; NULL, unless it is set after init. */
+    void (*on_field)(void *ctx, struct str name, struct str value);
 
     /* Its own. */
     bool       has_data, after_cr, begun;
@@ -41,5 +43,8 @@ void sse_reader_release(struct sse_reader *r);
 /* 0, or -1 when a line or an event is larger than it may be; then nothing more comes. */
 int  sse_reader_feed(struct sse_reader *r, struct str bytes);
 void sse_reader_end(struct sse_reader *r);    /* the stream is over             */
+
+/* The beginning of the data of an event that has no end yet, or was too large. */
+struct str sse_reader_begun(const struct sse_reader *r);
 
 #endif
