@@ -270,6 +270,7 @@ static int work(int port, bool is_late)
     guard_release();
     assistant_forget_tasks();
     wechat_release();
+    toolbox_release();
     http_clients_close();
     ws_clients_close();
     keeper_release();
@@ -277,7 +278,6 @@ static int work(int port, bool is_late)
     loop_close();
     resolve_forget_all();
     offer_withdraw();
-    toolbox_release();
     tls_release();
     http_readers_release();
     streams_release();

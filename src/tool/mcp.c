@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "tool/mcp_line.h"
 #include "tool/mcp_list.h"
+#include "wire/sha256.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,14 +24,15 @@ enum {
     MEMBERS_MAX_BYTES = 40 << 20,
     FIELDS_MAX_BYTES = 32 * 1024,
     WORDS_MAX_BYTES = 2000,
-    MESSAGE_EXTRA = 256 * 1024,               /* around a tool's output         */
+    ESCAPE_MAX = 6,                           /* what JSON makes of a byte      */
+    BESIDE_MAX_BYTES = 8 << 20,               /* pictures beside a tool's words */
 };
 
 struct mcp_server {
     unsigned          refs;                   /* its owner's, and one of each of its tools */
     struct mcp_place  place;
     struct arena      texts;
-    struct str        name;
+    struct str        name, wanted;           /* `wanted`: the digest of its settings */
     struct conf_texts only;
     uint64_t          timeout;                /* ns                             */
     size_t            output_limit;
@@ -129,17 +131,17 @@ static void run_done(struct mcp_ask *ask, const struct mcp_answer *a)
     struct origin     *o = r->tool->own;
     struct tool_ear    ear = r->ear;
     const struct tool *t = r->tool;
-    struct buf         all = BUF(2 * r->ask.limit), out = BUF(r->ask.limit);
+    struct buf         all = BUF(2 * r->ask.limit);
     bool               failed = add_outcome(a, o->server, &all);
 
     if (!is_result(a))
         LOG(LOG_WARN, L_MSG("an MCP server did not answer a call"), L_STR("tool", t->name),
             L_INT("status", a->status), L_INT("code", a->message.code), L_TEXT("why", a->why));
-    tool_cut(t, buf_str(&all), &out);
-    buf_release(&all);
+    if (a->message.is_cut && all.n <= t->output_limit)
+        buf_lit(&all, "\n[cut: the rest is too long]");
     run_free(r);
-    ear.told(ear.ctx, buf_str(&out), failed);
-    buf_release(&out);
+    ear.told(ear.ctx, buf_str(&all), failed);
+    buf_release(&all);
 }
 
 static void write_call(struct tool_run *r, struct str name, const struct tool_order *o)
@@ -167,7 +169,7 @@ static struct tool_run *start(struct tool *t, const struct tool_order *o, struct
     r->ask.method = "tools/call";
     r->ask.members = buf_str(&r->members);
     r->ask.fields = buf_str(&r->fields);
-    r->ask.limit = 2 * t->output_limit + MESSAGE_EXTRA;
+    r->ask.limit = ESCAPE_MAX * t->output_limit + BESIDE_MAX_BYTES;
     r->ask.done = run_done;
     mcp_ask_start(&r->ask, &origin->server->line);
     return r;
@@ -329,9 +331,32 @@ static void copy_only(struct mcp_server *s, const struct conf_texts *from)
         s->only.items[i] = arena_str(&s->texts, from->items[i]);
 }
 
+static void add_texts(const struct conf_texts *texts, struct buf *out)
+{
+    buf_addf(out, "%zu\n", texts->n);
+    for (size_t i = 0; i < texts->n; i++)
+        json_add_str(out, texts->items[i]);
+}
+
+static void digest_settings(const struct tool_settings *s, char digest[SHA256_HEX_SIZE])
+{
+    struct buf all = BUF(SIZE_MAX / 2);
+
+    json_add_str(&all, s->name);
+    json_add_str(&all, s->url);
+    json_add_str(&all, s->ca_file);
+    buf_addf(&all, "%llu %llu %d ", (unsigned long long)s->timeout,
+             (unsigned long long)s->max_output_bytes, s->alone);
+    add_texts(&s->headers, &all);
+    add_texts(&s->only, &all);
+    sha256_hex(buf_str(&all), digest);
+    buf_release(&all);
+}
+
 struct mcp_server *mcp_server_new(const struct tool_settings *from)
 {
     struct mcp_server *s = mem_new(sizeof *s);
+    char               digest[SHA256_HEX_SIZE];
     const char        *key, *why;
 
     if (!mcp_place_init(&s->place, from, &key, &why)) {
@@ -342,6 +367,8 @@ struct mcp_server *mcp_server_new(const struct tool_settings *from)
     }
     s->refs = 1;
     s->name = arena_str(&s->texts, from->name);
+    digest_settings(from, digest);
+    s->wanted = arena_str(&s->texts, str_of(digest));
     s->timeout = from->timeout;
     s->output_limit = from->max_output_bytes;
     s->runs_alone = from->alone != 0;
@@ -350,6 +377,27 @@ struct mcp_server *mcp_server_new(const struct tool_settings *from)
     mcp_line_init(&s->line, &s->place, s->name);
     s->next.run = list_again;
     return s;
+}
+
+/* A file of certificates that has changed makes another trust of the same name. */
+bool mcp_server_fits(const struct mcp_server *s, const struct tool_settings *settings)
+{
+    char              digest[SHA256_HEX_SIZE], why[TLS_WHY_MAX];
+    struct tls_trust *trust;
+    bool              same;
+
+    digest_settings(settings, digest);
+    if (!str_eq(s->wanted, str_of(digest)))
+        return false;
+    trust = s->place.way.is_secure ? tls_trust_hold(settings->ca_file, why) : NULL;
+    same = trust == s->place.way.trust;
+    tls_trust_drop(trust);
+    return same;
+}
+
+struct str mcp_server_name(const struct mcp_server *s)
+{
+    return s->name;
 }
 
 void mcp_server_begin(struct mcp_server *s)

@@ -19,6 +19,10 @@ bool mcp_find_mistake(const struct tool_settings *s, const char **key, const cha
 struct mcp_server *mcp_server_new(const struct tool_settings *s);
 void               mcp_server_free(struct mcp_server *s);   /* NULL is fine         */
 
+/* Would one of these settings be the same? Then it can stay when they are read again. */
+bool       mcp_server_fits(const struct mcp_server *s, const struct tool_settings *settings);
+struct str mcp_server_name(const struct mcp_server *s);
+
 /* From now on it is asked for its tools. */
 void mcp_server_begin(struct mcp_server *s);
 

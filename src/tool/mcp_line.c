@@ -81,7 +81,7 @@ static void reply(struct mcp_line *l, const struct mcp_message *question)
 
 static void hear(struct mcp_line *l, const struct mcp_message *m)
 {
-    if (m->kind == MCP_QUESTION && l->flavour == MCP_GREETED)
+    if (m->kind == MCP_QUESTION && l->step == MCP_OPEN && l->flavour == MCP_GREETED)
         reply(l, m);
     else if (m->kind == MCP_NOTICE && l->changed &&
              str_eq(m->method, STR("notifications/tools/list_changed")))
@@ -115,6 +115,8 @@ static void ask(struct mcp_ask *a)
 
     a->opening = l->openings;
     a->asked = true;
+    a->flavour = l->flavour;
+    a->in_session = l->has_session;
     a->talk.done = ask_done;
     a->talk.heard = ask_heard;
     mcp_write(l->flavour, ++l->last_id, a->method, a->members, &body);
@@ -317,15 +319,15 @@ void mcp_ask_start(struct mcp_ask *a, struct mcp_line *l)
 }
 
 /* It was not carried out, because the server no longer knows what the line rests on. */
-static bool is_forgotten(const struct mcp_line *l, const struct mcp_answer *answer)
+static bool is_forgotten(const struct mcp_ask *a, const struct mcp_answer *answer)
 {
     bool is_error = answer->end == MCP_ANSWERED && answer->message.kind == MCP_ERROR;
 
-    if (l->flavour == MCP_STATELESS)
+    if (a->flavour == MCP_STATELESS)
         return (is_error && answer->message.code == MCP_WRONG_VERSION) ||
                (answer->end == MCP_REFUSED && (answer->status == 400 || answer->status == 404));
-    return l->has_session && ((answer->end == MCP_REFUSED && answer->status == 400) ||
-                              (answer->status == 404 && (is_error || answer->end == MCP_REFUSED)));
+    return a->in_session && ((answer->end == MCP_REFUSED && answer->status == 400) ||
+                             (answer->status == 404 && (is_error || answer->end == MCP_REFUSED)));
 }
 
 static void ask_done(struct mcp_talk *t, const struct mcp_answer *answer)
@@ -334,7 +336,7 @@ static void ask_done(struct mcp_talk *t, const struct mcp_answer *answer)
     struct mcp_line *l = a->line;
 
     a->asked = false;
-    if (a->again || !is_forgotten(l, answer)) {
+    if (a->again || !is_forgotten(a, answer)) {
         a->done(a, answer);
         return;
     }
@@ -343,7 +345,7 @@ static void ask_done(struct mcp_talk *t, const struct mcp_answer *answer)
         LOG(LOG_INFO, L_MSG("an MCP server has forgotten us"), L_STR("tool", l->name),
             L_INT("status", answer->status));
         l->step = MCP_CLOSED;
-        l->discovers = l->flavour == MCP_STATELESS;
+        l->discovers = a->flavour == MCP_STATELESS;
     }
     wait_or_ask(a);
 }
@@ -352,7 +354,7 @@ void mcp_ask_drop(struct mcp_ask *a)
 {
     if (link_is_in(&a->link))
         list_take(&a->line->waiting, &a->link);
-    if (a->asked && !a->talk.over && a->line->flavour == MCP_GREETED)
+    if (a->asked && !a->talk.over && a->flavour == MCP_GREETED)
         tell_cancelled(a->line, a->talk.id);
     mcp_talk_drop(&a->talk);
     a->asked = false;

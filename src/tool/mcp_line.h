@@ -51,7 +51,9 @@ struct mcp_ask {
     /* Its own. */
     struct mcp_line *line;
     struct link      link;                    /* while it waits for the line    */
-    uint64_t         opening;                 /* which one it was asked in      */
+    uint64_t         opening;                 /* which one it was asked in, */
+    enum mcp_flavour flavour;                 /* of whom,                   */
+    bool             in_session;              /* and whether in a session   */
     bool             asked, again;
     struct mcp_talk  talk;
 };

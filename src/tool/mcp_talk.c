@@ -208,6 +208,7 @@ static void read_beginning(struct mcp_talk *t, struct str text)
     doc = json_read_patiently(buf_str(&whole), &why);
     if (t->id && json_type(json_get(json_root(doc), "result")) == JSON_OBJECT) {
         t->message = (struct mcp_message){ .kind = MCP_RESULT,
+                                           .is_cut = true,
                                            .result = json_get(json_root(doc), "result") };
         t->doc = doc;
     } else {

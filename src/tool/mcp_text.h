@@ -41,6 +41,7 @@ struct mcp_message {
     const struct json *id;                    /* QUESTION                       */
     struct str         method;                /* QUESTION, NOTICE               */
     const struct json *result;                /* RESULT                         */
+    bool               is_cut;                /* RESULT: only its beginning came */
     int64_t            code;                  /* ERROR                          */
     struct str         words;                 /* ERROR                          */
 };

@@ -11,7 +11,7 @@ void toolbox_find_mistakes(const struct settings *s, const char *file, struct bu
 
 /* From now on new turns get these; whoever runs others keeps them until they are done. */
 void toolbox_use(const struct settings *s, struct store *store);
-void toolbox_release(void);                   /* at the very end                */
+void toolbox_release(void);                   /* before the loop is closed      */
 
 struct toolset {
     struct tool **tools;                      /* each retained                  */

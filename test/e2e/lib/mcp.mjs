@@ -1,0 +1,115 @@
+// MCP servers: real ones, made with the SDK, and bare ones that do whatever a test wants.
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
+import { z } from 'zod';
+
+// Listens on a free port of 127.0.0.1; `handle(req, res, body)` answers, and what came is kept.
+export async function listen(handle, { port = 0 } = {}) {
+  const seen = [];
+  const http = createServer(async (req, res) => {
+    const pieces = [];
+    for await (const piece of req) pieces.push(piece);
+    const text = Buffer.concat(pieces).toString();
+    const body = text ? JSON.parse(text) : undefined;
+    const entry = { method: req.method, url: req.url, headers: req.headers, body, left: false };
+    seen.push(entry);
+    res.on('close', () => { entry.left = !res.writableFinished; entry.over = true; });
+    res.on('error', () => {});
+    await handle(req, res, body, entry);
+  });
+  await new Promise((done) => http.listen(port, '127.0.0.1', done));
+  return {
+    port: http.address().port,
+    url: `http://127.0.0.1:${http.address().port}/mcp`,
+    seen,
+    of: (method) => seen.filter((r) => r.body?.method === method),
+    stop: () => new Promise((done) => { http.close(done); http.closeAllConnections(); }),
+  };
+}
+
+// Every tool says what a client has to understand.
+export function tools(log = []) {
+  const server = new McpServer({ name: 'test', version: '1' }, { capabilities: { logging: {} } });
+  const add = (name, inputSchema, run, more = {}) => server.registerTool(name, { description: `does ${name}`, inputSchema, ...more }, (args, extra) => {
+    log.push({ name, args });
+    return run(args, extra);
+  });
+  const says = (text) => ({ content: [{ type: 'text', text }] });
+  add('add', { a: z.number(), b: z.number() }, ({ a, b }) => says(String(a + b)));
+  add('files.read', { path: z.string() }, ({ path }) => says(`the file ${path}: 好 😀`));
+  add('fail', {}, () => ({ isError: true, ...says('the disk is full') }));
+  add('throw', {}, () => { throw new Error('it broke'); });
+  add('parts', {}, () => ({ content: [
+    { type: 'text', text: 'one' }, { type: 'image', mimeType: 'image/png', data: 'QUJDREVG' }, { type: 'audio', mimeType: 'audio/wav', data: 'QUJD' },
+    { type: 'resource_link', name: 'notes', uri: 'file:///notes.txt' },
+    { type: 'resource', resource: { uri: 'file:///a.txt', mimeType: 'text/plain', text: 'its text' } },
+    { type: 'resource', resource: { uri: 'file:///b.bin', mimeType: 'application/zip', blob: 'QUJD' } }, { type: 'text', text: 'two' }] }));
+  add('structured', {}, () => ({ content: [], structuredContent: { city: 'Rome', degrees: 21 } }),
+    { outputSchema: { city: z.string(), degrees: z.number() } });
+  add('nothing', {}, () => ({ content: [] }));
+  add('long', { bytes: z.number() }, ({ bytes }) => says('é'.repeat(bytes / 2)));
+  add('slow', { ms: z.number() }, async ({ ms }, { signal }) => {
+    await sleep(ms, undefined, { signal }).catch(() => log.push({ name: 'slow', cancelled: true }));
+    return says('late');
+  });
+  add('chatty', {}, async (_, { sendNotification, sendRequest, _meta }) => {
+    for (let i = 0; i < 3; i++) await sendNotification({ method: 'notifications/message', params: { level: 'info', data: `step ${i}` } });
+    const pong = await sendRequest({ method: 'ping' }, z.object({}));
+    const refused = await sendRequest({ method: 'roots/list' }, z.any()).catch((e) => e.code);
+    return says(JSON.stringify({ pong, refused, _meta: _meta ?? null }));
+  });
+  add('hangs_up', {}, async (_, { closeSSEStream }) => {
+    closeSSEStream?.();
+    await sleep(100);
+    return says(closeSSEStream ? 'taken up again' : 'no such transport');
+  });
+  add('grow', {}, async (_, { sendNotification }) => {
+    add('grown', {}, () => says('new'));
+    await sendNotification({ method: 'notifications/tools/list_changed' });
+    return says('grown');
+  });
+  return server;
+}
+
+// Keeps events, so that a stream can be taken up again.
+class Events {
+  all = [];
+  async storeEvent(streamId, message) {
+    this.all.push({ streamId, message, id: `${streamId}_${this.all.length}` });
+    return this.all.at(-1).id;
+  }
+  async replayEventsAfter(last, { send }) {
+    const at = this.all.findIndex((e) => e.id === last);
+    for (const e of this.all.slice(at + 1))
+      if (e.streamId === this.all[at].streamId && e.message.method !== undefined | Object.keys(e.message).length) await send(e.id, e.message);
+    return this.all[at].streamId;
+  }
+}
+
+// An MCP server of the SDK. With sessions it can forget() them, as one that was restarted has.
+export async function sdkServer({ sessions = true, json = false, events = false, headers = {} } = {}) {
+  const transports = new Map(), log = [];
+  const open = async () => {
+    const transport = new StreamableHTTPServerTransport({
+      sessionIdGenerator: sessions ? () => randomUUID() : undefined, enableJsonResponse: json,
+      ...(events && { eventStore: new Events(), retryInterval: 50 }),
+      onsessioninitialized: (id) => transports.set(id, transport),
+    });
+    await tools(log).connect(transport);
+    return transport;
+  };
+  const refuse = (res, status, message) => res.writeHead(status, { 'content-type': 'application/json' })
+    .end(JSON.stringify({ jsonrpc: '2.0', error: { code: -32001, message }, id: null }));
+  const http = await listen(async (req, res, body) => {
+    for (const [name, value] of Object.entries(headers))
+      if (req.headers[name] !== value) return refuse(res, 401, 'who are you?');
+    const id = req.headers['mcp-session-id'];
+    if (id && !transports.has(id)) return refuse(res, 404, 'Session not found');
+    const transport = transports.get(id) ?? await open();
+    await transport.handleRequest(req, res, body);
+  });
+  return { ...http, log, transports, forget: () => transports.clear() };
+}
