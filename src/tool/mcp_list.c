@@ -13,7 +13,7 @@ enum {
     DESCRIPTION_MAX_BYTES = 8 * 1024,
     SCHEMA_MAX_BYTES = 64 * 1024,
     AGE_S = 300,
-    AGE_MIN_MS = 5 * 1000,
+    AGE_MIN_MS = 30 * 1000,                 /* many say 0, and mean nothing by it */
     AGE_MAX_MS = 3600 * 1000,
 };
 

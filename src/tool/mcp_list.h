@@ -6,7 +6,8 @@
 #include "base/json.h"
 #include "base/settings.h"
 
-enum { MCP_TOOLS_MAX = 256, MCP_PAGES_MAX = 50, MCP_CURSOR_MAX_BYTES = 4096 };
+/* OpenAI takes no more tools. */
+enum { MCP_TOOLS_MAX = 128, MCP_PAGES_MAX = 50, MCP_CURSOR_MAX_BYTES = 4096 };
 
 struct mcp_listed {
     struct str own_name;                      /* as the server calls it         */

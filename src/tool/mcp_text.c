@@ -63,7 +63,8 @@ void mcp_write_reply(const struct json *id, struct str method, struct buf *out)
 
 static bool is_plain(struct str s)
 {
-    return http_is_plain_value(s) && str_eq(str_trim(s), s) && !str_starts(s, STR("=?base64?"));
+    return s.n && http_is_plain_value(s) && str_eq(str_trim(s), s) &&
+           !str_starts(s, STR("=?base64?"));
 }
 
 void mcp_add_field_value(struct str text, struct buf *out)
@@ -83,31 +84,46 @@ static void add_param_field(struct str name, const struct json *value, struct bu
 
     if (json_type(value) == JSON_STRING)
         buf_add(&text, json_str(value));
-    else if (json_type(value) == JSON_NUMBER || json_type(value) == JSON_BOOL)
+    else
         json_add_value(&text, value);
     buf_addf(&field, "mcp-param-%.*s: ", STR_ARG(name));
     mcp_add_field_value(buf_str(&text), &field);
     buf_lit(&field, "\r\n");
-    if (text.n && !text.over && !field.over)
+    if (!text.over && !field.over)
         buf_add(out, buf_str(&field));
     buf_release(&text);
     buf_release(&field);
 }
 
-void mcp_add_param_fields(struct str schema, struct str arguments, struct buf *out)
+static bool is_primitive(const struct json *v)
 {
-    const char         *why;
-    struct json_doc    *of = json_read_patiently(schema, &why);
-    struct json_doc    *given = json_read_patiently(arguments, &why);
-    struct json_members m = json_members(json_get(json_root(of), "properties"));
-    const struct json  *property;
+    return json_type(v) == JSON_STRING || json_type(v) == JSON_NUMBER || json_type(v) == JSON_BOOL;
+}
+
+/* As deep as JSON may be. */
+static void add_param_fields(const struct json *schema, const struct json *given, struct buf *out)
+{
+    struct json_members m = json_members(json_get(schema, "properties"));
+    const struct json  *property, *value;
     struct str          name, field;
 
     while (json_members_next(&m, &name, &property)) {
         field = json_str(json_get(property, "x-mcp-header"));
-        if (http_is_token(field))
-            add_param_field(field, json_get_n(json_root(given), name), out);
+        value = json_get_n(given, name);
+        if (http_is_token(field) && is_primitive(value))
+            add_param_field(field, value, out);
+        if (json_type(value) == JSON_OBJECT)
+            add_param_fields(property, value, out);
     }
+}
+
+void mcp_add_param_fields(struct str schema, struct str arguments, struct buf *out)
+{
+    const char      *why;
+    struct json_doc *of = json_read_patiently(schema, &why);
+    struct json_doc *given = json_read_patiently(arguments, &why);
+
+    add_param_fields(json_root(of), json_root(given), out);
     json_free(of);
     json_free(given);
 }

@@ -4,6 +4,8 @@ import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
+import { toNodeHandler } from '@modelcontextprotocol/node';
+import { createMcpHandler, McpServer as StatelessServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 
 // Listens on a free port of 127.0.0.1; `handle(req, res, body)` answers, and what came is kept.
@@ -14,9 +16,8 @@ export async function listen(handle, { port = 0 } = {}) {
     for await (const piece of req) pieces.push(piece);
     const text = Buffer.concat(pieces).toString();
     const body = text ? JSON.parse(text) : undefined;
-    const entry = { method: req.method, url: req.url, headers: req.headers, body, left: false };
+    const entry = { method: req.method, url: req.url, headers: req.headers, body };
     seen.push(entry);
-    res.on('close', () => { entry.left = !res.writableFinished; entry.over = true; });
     res.on('error', () => {});
     await handle(req, res, body, entry);
   });
@@ -31,9 +32,8 @@ export async function listen(handle, { port = 0 } = {}) {
 }
 
 // Every tool says what a client has to understand.
-export function tools(log = []) {
-  const server = new McpServer({ name: 'test', version: '1' }, { capabilities: { logging: {} } });
-  const add = (name, inputSchema, run, more = {}) => server.registerTool(name, { description: `does ${name}`, inputSchema, ...more }, (args, extra) => {
+export function tools(log = [], server = new McpServer({ name: 'test', version: '1' }, { capabilities: { logging: {} } })) {
+  const add = (name, inputSchema, run, more = {}) => server.registerTool(name, { description: `does ${name}`, inputSchema: z.object(inputSchema), ...more }, (args, extra) => {
     log.push({ name, args });
     return run(args, extra);
   });
@@ -48,7 +48,7 @@ export function tools(log = []) {
     { type: 'resource', resource: { uri: 'file:///a.txt', mimeType: 'text/plain', text: 'its text' } },
     { type: 'resource', resource: { uri: 'file:///b.bin', mimeType: 'application/zip', blob: 'QUJD' } }, { type: 'text', text: 'two' }] }));
   add('structured', {}, () => ({ content: [], structuredContent: { city: 'Rome', degrees: 21 } }),
-    { outputSchema: { city: z.string(), degrees: z.number() } });
+    { outputSchema: z.object({ city: z.string(), degrees: z.number() }) });
   add('nothing', {}, () => ({ content: [] }));
   add('long', { bytes: z.number() }, ({ bytes }) => says('é'.repeat(bytes / 2)));
   add('slow', { ms: z.number() }, async ({ ms }, { signal }) => {
@@ -112,4 +112,49 @@ export async function sdkServer({ sessions = true, json = false, events = false,
     await transport.handleRequest(req, res, body);
   });
   return { ...http, log, transports, forget: () => transports.clear() };
+}
+
+// One of 2026-07-28, which knows no sessions.
+export async function statelessServer({ responseMode = 'auto', legacy = 'reject' } = {}) {
+  const log = [];
+  const serve = toNodeHandler(createMcpHandler(() => {
+    const server = tools(log, new StatelessServer({ name: 'test', version: '1' }, { capabilities: { logging: {} } }));
+    server.registerTool('routed', {
+      description: 'wants arguments as headers',
+      inputSchema: z.object({ region: z.string().meta({ 'x-mcp-header': 'Region' }), deep: z.object({ n: z.int().meta({ 'x-mcp-header': 'Deep' }) }) }),
+    }, (args) => ({ content: [{ type: 'text', text: JSON.stringify(args) }] }));
+    return server;
+  }, { legacy, responseMode }));
+  const http = await listen((req, res, body) => serve(req, res, body));
+  return { ...http, log };
+}
+
+export const sse = (res, more = {}) => res.writeHead(200, { 'content-type': 'text/event-stream', ...more });
+export const json = (res, body, status = 200, more = {}) => res.writeHead(status, { 'content-type': 'application/json', ...more }).end(JSON.stringify(body));
+export const event = (message, id) => `${id === undefined ? '' : `id: ${id}\n`}data: ${typeof message === 'string' ? message : JSON.stringify(message)}\n\n`;
+export const result = (id, text) => ({ jsonrpc: '2.0', id, result: { content: [{ type: 'text', text }] } });
+
+// Writes for ever, as fast as it is read, or so many bytes; returns how many went out.
+export async function pour(res, piece, most = Infinity) {
+  let sent = 0, gone = false;
+  res.on('close', () => { gone = true; });
+  while (!gone && sent < most) {
+    sent += piece.length;
+    if (!res.write(piece)) await new Promise((go) => { res.once('drain', go); res.once('close', go); });
+  }
+  return sent;
+}
+
+// A server by hand: it greets and lists as it should, unless `more` says otherwise by method.
+export async function bareServer(listed, more = {}, { session = 'S1', port } = {}) {
+  const http = await listen(async (req, res, body, entry) => {
+    const method = body?.method ?? req.method;
+    if (more[method]) return more[method](req, res, body, entry);
+    if (method === 'initialize')
+      return json(res, { jsonrpc: '2.0', id: body.id, result: { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo: { name: 'bare', version: '1' } } }, 200, session ? { 'mcp-session-id': session } : {});
+    if (method === 'tools/list') return json(res, { jsonrpc: '2.0', id: body.id, result: { tools: listed } });
+    if (method.startsWith('notifications/') || body?.result || body?.error) return res.writeHead(202).end();
+    return json(res, { jsonrpc: '2.0', id: null, error: { code: -32000, message: 'Bad Request' } }, 400);
+  }, { port });
+  return http;
 }
