@@ -112,12 +112,53 @@ static void too_much_is_told(void **state)
     }
 }
 
+static void write_field(void *ctx, struct str name, struct str value)
+{
+    buf_addf(ctx, "%.*s=%.*s;", STR_ARG(name), STR_ARG(value));
+}
+
+static void other_fields_are_handed_on(void **state)
+{
+    struct str        wire = STR("id: 7\ndata: a\nretry:50\n\nid\n: comment\ndata: b\n\n");
+    struct sse_reader r;
+
+    (void)state;
+    for (size_t cut = 0; cut <= wire.n; cut++) {
+        struct buf tape = BUF(1 << 16);
+
+        sse_reader_init(&r, false, 1 << 16, write_down, &tape);
+        r.on_field = write_field;
+        sse_reader_feed(&r, (struct str){ wire.p, cut });
+        sse_reader_feed(&r, str_from(wire, cut));
+        buf_add_char(&tape, '\0');
+        assert_string_equal(tape.p, "id=7;retry=50;|a|0;id=;|b|0;");
+        buf_release(&tape);
+        sse_reader_release(&r);
+    }
+}
+
+static void of_what_is_too_large_the_beginning_is_kept(void **state)
+{
+    struct buf        tape = BUF(1 << 16);
+    struct sse_reader r;
+
+    (void)state;
+    sse_reader_init(&r, false, 16, write_down, &tape);
+    assert_int_equal(sse_reader_feed(&r, STR("data: 012345")), 0);
+    assert_int_equal(sse_reader_feed(&r, STR("6789 and more")), -1);
+    assert_true(str_eq(str_trim(sse_reader_begun(&r)), STR("012345")));
+    assert_int_equal(tape.n, 0);
+    sse_reader_release(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_are_read),
         cmocka_unit_test(per_line_every_data_line_is_an_event),
         cmocka_unit_test(too_much_is_told),
+        cmocka_unit_test(other_fields_are_handed_on),
+        cmocka_unit_test(of_what_is_too_large_the_beginning_is_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
