@@ -40,7 +40,8 @@ static void on_silence(struct deadline *d)
         return;
     if (!s->committed)
         commit(s);
-    sse_add_comment(http_body(s->x), STR("ping"));
+    sse_add_comment(http_body(s->x),
+                    str_of(s->dialect->comment ? s->dialect->comment : "ping"));
     push(s);
 }
 
