@@ -10,6 +10,7 @@
  */
 #include "api/api.h"
 #include "api/guard.h"
+#include "api/session_ask.h"
 #include "api/wechat.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -269,6 +270,7 @@ static int work(int port, bool is_late)
     pid_file_remove();
     guard_release();
     assistant_forget_tasks();
+    session_forget_titles();
     wechat_release();
     toolbox_release();
     http_clients_close();

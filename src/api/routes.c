@@ -6,6 +6,7 @@
 #include "api/dbgpt_answer.h"
 #include "api/guard.h"
 #include "api/openai_dialect.h"
+#include "api/session_visit.h"
 #include "api/xcx_answer.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -111,6 +112,39 @@ static const struct route routes[] = {
       ROUTE_GUARDED, false },
     { HTTP_METHOD_GET, "/ws/chat", assistant_serve_ws_chat, ROUTE_PLAIN, ROUTE_SOCKET, false },
     { HTTP_METHOD_GET, "/ws/system", assistant_serve_ws_system, ROUTE_PLAIN, ROUTE_SOCKET, false },
+    { HTTP_METHOD_GET, "/api/chat/sessions", session_serve_list, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_POST, "/api/chat/sessions", session_serve_new, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_PATCH, "/api/chat/sessions/{id}/title", session_serve_rename, ROUTE_TAKES_JSON,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_PATCH, "/api/chat/sessions/{id}/pinned", session_serve_pin, ROUTE_TAKES_JSON,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_PATCH, "/api/chat/sessions/{id}/assign-user", session_serve_assign, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_POST, "/api/chat/sessions/{id}/stream", session_serve_stream, ROUTE_TAKES_JSON,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/api/chat/sessions/{id}/stream", session_serve_resume, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_DELETE, "/api/chat/sessions/{id}/stream", session_serve_leave, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_POST, "/api/chat/sessions/{id}/cancel", session_serve_cancel, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/api/chat/tasks/{id}/stream", session_serve_follow, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/api/chat/tasks/{id}", session_serve_task, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_GET, "/api/chat/{id}/stream", session_serve_ai_resume, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_GET, "/api/chat/sessions/{id}", session_serve_show, ROUTE_PLAIN, ROUTE_GUARDED,
+      false },
+    { HTTP_METHOD_DELETE, "/api/chat/sessions/{id}", session_serve_delete, ROUTE_PLAIN,
+      ROUTE_GUARDED, false },
+    { HTTP_METHOD_POST, "/api/chat/operations/{id}/complete", session_serve_complete,
+      ROUTE_TAKES_JSON, ROUTE_OPEN, false },
+    { HTTP_METHOD_GET, "/api/chat/config/ttl", session_serve_ttl, ROUTE_PLAIN, ROUTE_GUARDED,
+      true },
+    { HTTP_METHOD_GET, "/api/chat/health", session_serve_health, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/health", assistant_serve_health, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/", assistant_serve_root, ROUTE_PLAIN, ROUTE_OPEN, true },
     { HTTP_METHOD_GET, "/livez", ops_serve_livez, ROUTE_PLAIN, ROUTE_OPEN, true },
@@ -336,7 +370,9 @@ static void write_refusal(const struct http_exchange *x, struct str path, int st
                           const char *why, struct buf *body)
 {
     path = path_or_route(x, path);
-    if (str_starts(path, STR("/api/xcx/")))
+    if (session_is_path(path) || session_is_ai_path(path))
+        session_refuse_early(body, x, path, status, why);
+    else if (str_starts(path, STR("/api/xcx/")))
         xcx_write_refusal(body, status, why);
     else if (is_of_dbgpt(path))
         dbgpt_write_refusal(body, status, why);

@@ -13,12 +13,28 @@ static void client_gone(void *user)
     visit_end(user);
 }
 
-struct visit *visit_of(struct http_exchange *x, const char *dialect)
+static struct visit *make(struct http_exchange *x, struct whose whose)
 {
     struct visit *v = mem_new(sizeof *v);
 
     v->x = x;
-    v->whose = (struct whose){ guard_asker(x)->tenant, str_of(dialect), guard_owner(x, &v->arena) };
+    v->whose = whose;
+    return v;
+}
+
+struct visit *visit_new_of(struct http_exchange *x, struct whose whose)
+{
+    struct visit *v = make(x, whose);
+
+    http_watch(x, client_gone, NULL, v);
+    return v;
+}
+
+struct visit *visit_of(struct http_exchange *x, const char *dialect)
+{
+    struct visit *v = make(x, (struct whose){ guard_asker(x)->tenant, str_of(dialect), STR("") });
+
+    v->whose.owner = guard_owner(x, &v->arena);
     return v;
 }
 
@@ -38,6 +54,7 @@ void visit_end(struct visit *v)
     verb_drop(&v->messages.verb);
     verb_drop(&v->turn.verb);
     verb_drop(&v->lookup.verb);
+    verb_drop(&v->running.verb);
     json_free(v->body);
     arena_release(&v->arena);
     mem_free(v);

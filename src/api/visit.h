@@ -7,18 +7,21 @@
 #include "base/json.h"
 #include "net/http_server.h"
 #include "store/lookup.h"
-#include "store/turns.h"
+#include "store/sessions.h"
 
 struct visit {
     struct http_exchange *x;
     struct arena          arena;
     struct whose          whose;
+    struct str            path;               /* as it was asked for, if the door needs it */
     struct chat_name      chat;
+    const struct str     *name;               /* as the client calls the chat   */
     int64_t               page, page_size;
     struct chat_call      chats;
     struct message_call   messages;
     struct turn_call      turn;
     struct lookup_call    lookup;
+    struct busy_call      running;
     struct json_doc      *body;
     int64_t               answer, from;       /* whose events, and from which on */
 
@@ -31,6 +34,9 @@ struct visit *visit_new(struct http_exchange *x, const char *dialect);
 
 /* The same of a client whose going somebody else looks after, and ends the visit then. */
 struct visit *visit_of(struct http_exchange *x, const char *dialect);
+
+/* At a door that is open to anybody. */
+struct visit *visit_new_of(struct http_exchange *x, struct whose whose);
 
 void visit_end(struct visit *v); /* it was answered, or is a turn now */
 

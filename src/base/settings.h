@@ -129,6 +129,16 @@ struct dbgpt_settings {
 enum dbgpt_language { DBGPT_EN, DBGPT_ZH };
 enum dbgpt_form { DBGPT_TEXT, DBGPT_JSON };
 
+struct session_settings {
+    struct str        model, title_model;     /* empty: the first one; no titles */
+    struct str        prompt;                 /* before every conversation      */
+    int               on_leave;               /* enum leaving                   */
+    uint64_t          remembers;              /* messages; 0: all that it may   */
+    uint64_t          max_message;            /* characters                     */
+    uint64_t          heartbeat, stream_ttl;  /* ns                             */
+    struct conf_texts service_keys;
+};
+
 struct provider_settings {
     int               line;
     struct str        name;
@@ -227,6 +237,7 @@ struct settings {
     struct xcx_settings       xcx;
     struct dbgpt_settings     dbgpt;
     struct assistant_settings assistant;
+    struct session_settings   session;
     struct routing_settings   routing;
     uint64_t                  drain_seconds; /* ns                             */
     struct conf_records       providers;     /* struct provider_settings       */

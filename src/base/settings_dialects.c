@@ -212,10 +212,35 @@ static const struct conf_field dbgpt_rows[] = {
 };
 static const struct conf_record dbgpt_record = { .fields = dbgpt_rows };
 
+static const struct conf_field session_rows[] = {
+    TEXT("model", session_settings, model, "", NULL, NULL,
+         "The model that answers below /api/chat; empty: the first one; auto: as routing says."),
+    TEXT("title_model", session_settings, title_model, "", NULL, NULL,
+         "The model that finds a title for a new session, from its first question; empty: none."),
+    TEXT("prompt", session_settings, prompt, "", NULL, NULL,
+         "What the model is told before every conversation."),
+    ON_LEAVE(session_settings, "detach"),
+    COUNT("remembers", session_settings, remembers, "50", 1, 1000,
+          "How many messages of a session the model is told, the question among them."),
+    COUNT("max_message", session_settings, max_message, "64000", 1, 10000000,
+          "The characters of one message; beyond it: 422."),
+    TIME("heartbeat", session_settings, heartbeat, "10s", 10, 3600,
+         "A silent stream gets a comment this often."),
+    TIME("stream_ttl", session_settings, stream_ttl, "1h", 1000, 86400,
+         "What /config/ttl tells clients: how long they should expect to be able to come back."),
+    SECRETS("service_keys", session_settings, service_keys, is_credential,
+            "up to 200 of visible ASCII",
+            "The keys that services show (x-api-key) who complete an operation; none: nobody may."),
+    END
+};
+static const struct conf_record session_record = { .fields = session_rows };
+
 static const struct conf_field dialect_rows[] = {
     SECTION("openai", settings, openai, openai_record), SECTION("xcx", settings, xcx, xcx_record),
     SECTION("dbgpt", settings, dbgpt, dbgpt_record),
-    SECTION("assistant", settings, assistant, settings_assistant_record), END
+    SECTION("assistant", settings, assistant, settings_assistant_record),
+    SECTION("session", settings, session, session_record),
+    END
 };
 const struct conf_record settings_dialects_record = { .fields = dialect_rows };
 

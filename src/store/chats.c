@@ -9,6 +9,7 @@ enum statement {
     MAKE_FOR_CONTEXT,
     FIND_FOR_CONTEXT,
     RENAME,
+    ENTITLE,
     PIN,
     KEEP_SESSION,
     ASSIGN,
@@ -74,6 +75,8 @@ const struct pg_statement chat_statements[] = {
                            "SELECT " COLUMNS " FROM runnel.chat c WHERE " FITS
                            " ORDER BY c.id DESC LIMIT 1" },
     [RENAME] = { "chat_rename", CHANGE("title = $6") },
+    [ENTITLE] = { "chat_entitle", "UPDATE runnel.chat c SET title = $6 WHERE " CHAT_IS
+                                  " AND c.title = '' RETURNING " COLUMNS },
     [PIN] = { "chat_pin", CHANGE("is_pinned = $6") },
     [KEEP_SESSION] = { "chat_keep_session", CHANGE("provider_session = $6") },
     [ASSIGN] = { "chat_assign",
@@ -190,6 +193,13 @@ void chat_rename(struct store *s, struct chat_call *c, const struct whose *w, st
                  struct str title)
 {
     pg_text(begin_one(s, c, RENAME, w, name), title);
+    verb_send(&c->verb);
+}
+
+void chat_entitle(struct store *s, struct chat_call *c, const struct whose *w,
+                  struct chat_name name, struct str title)
+{
+    pg_text(begin_one(s, c, ENTITLE, w, name), title);
     verb_send(&c->verb);
 }
 

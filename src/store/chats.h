@@ -52,6 +52,8 @@ void chat_take_up(struct store *s, struct chat_call *c, const struct whose *w,
 void chat_find(struct store *s, struct chat_call *c, const struct whose *w, struct chat_name name);
 void chat_rename(struct store *s, struct chat_call *c, const struct whose *w, struct chat_name name,
                  struct str title);
+void chat_entitle(struct store *s, struct chat_call *c, const struct whose *w,
+                  struct chat_name name, struct str title);   /* unless it has a title */
 void chat_pin(struct store *s, struct chat_call *c, const struct whose *w, struct chat_name name,
               bool is_pinned);
 void chat_keep_session(struct store *s, struct chat_call *c, const struct whose *w,

@@ -11,6 +11,7 @@
 #include "store/messages.h"
 #include "store/migrate.h"
 #include "store/running.h"
+#include "store/sessions.h"
 #include "store/turns.h"
 
 enum { TIDY_S = 600, PULSE_S = 20 };
@@ -31,7 +32,7 @@ struct store {
 
 static const struct pg_statement *const tables[] = {
     asker_statements, budget_statements,  chat_statements,     message_statements,
-    turn_statements,  running_statements, exchange_statements,
+    turn_statements,  running_statements, exchange_statements, session_statements,
 };
 
 static struct pg_statement *join_tables(void)

@@ -20,6 +20,7 @@ struct turn_keeping {
     struct chat_name chat;                    /* must be there                  */
     struct str       content, name, more;     /* of the question, as the chat keeps it */
     bool             is_of_tool;              /* it is what a tool found, not a person's */
+    bool             is_assistants;           /* it said the question, as clients may let it */
     struct str       title;                   /* if the chat has none yet       */
     struct str       answer_more;             /* JSON that the answer is kept with */
     bool             counts_characters;       /* as what the answer has used; else tokens */

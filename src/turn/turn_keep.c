@@ -184,6 +184,13 @@ static void drop_recall(struct turn *t)
 
 /* ---- claim ---------------------------------------------------------------------------------- */
 
+static enum kept_role role_of(const struct turn_keeping *k)
+{
+    if (k->is_of_tool)
+        return KEPT_TOOL;
+    return k->is_assistants ? KEPT_ASSISTANT : KEPT_USER;
+}
+
 static void send_claim(struct memory *m)
 {
     const struct turn_keeping *k = &m->keeping;
@@ -198,7 +205,7 @@ static void send_claim(struct memory *m)
                                       .lease = t->catalog->settings->turns.lease,
                                       .keeps_chat = k->keeps_chat,
                                       .chat = k->chat,
-                                      .role = k->is_of_tool ? KEPT_TOOL : KEPT_USER,
+                                      .role = role_of(k),
                                       .content = k->content,
                                       .name = k->name,
                                       .more = k->more,

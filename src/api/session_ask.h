@@ -1,0 +1,44 @@
+/* session_ask.h - a question in a session, from its text to its turn; whoever read it. */
+#ifndef API_SESSION_ASK_H
+#define API_SESSION_ASK_H
+
+#include "api/session_visit.h"
+#include "chat/question.h"
+#include "turn/turn.h"
+
+struct dialect;
+
+struct session_asking {
+    struct visit         *visit;
+    struct question      *question;           /* all of this lives as long      */
+    struct turn_keeping   keeping;
+    struct str            model;              /* that is wished for, if it may be */
+    struct str            context;            /* the model reads it before the question */
+    const struct dialect *dialect;
+    bool                  is_whole;           /* the question has all that the model is told */
+};
+
+/* A question of one text; it ends with the visit. */
+struct session_asking *session_asking_new(struct visit *v, struct str content);
+
+/* What the client calls the question, so that it is asked once. */
+void session_asking_name(struct session_asking *a, struct str name);
+
+/* Both end the visit. In a session that must be there; or is made. */
+void session_ask(struct session_asking *a);
+void session_ask_anywhere(struct session_asking *a);
+
+/* The model with that name that `who` may use, or the one of the settings; NULL: none. */
+const struct model *session_model(const struct http_exchange *x, struct str name, struct str text,
+                                  struct arena *a);
+
+struct sink *session_sink_new(struct http_exchange *x, const struct dialect *d);
+
+/* session_chat.c: an older client asks in the query. False: it does not. */
+bool session_takes_query(struct visit *v, const struct http_reader *rq);
+
+/* session_title.c: for a session that has none yet, from what is asked first. */
+void session_find_title(const struct visit *v, int64_t chat, struct str text);
+void session_forget_titles(void);             /* at the very end                */
+
+#endif
