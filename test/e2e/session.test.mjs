@@ -1,0 +1,297 @@
+// The sessions below /api/chat, as the pages that were written for them see them.
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { heard, Person, stage, textOf } from './lib/session.mjs';
+import { eventually, ms } from './lib/server.mjs';
+import { events } from './lib/xcx.mjs';
+
+const HELLO = '你好，世界 👩‍👩‍👧';
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$/;
+const NOBODYS = '00000000-0000-4000-8000-000000000000';
+
+let s, server, anna, boris;
+before(async () => {
+  s = await stage();
+  server = await s.serve();
+  anna = new Person(server);
+  boris = new Person(server, 'boris');
+});
+after(() => s?.remove());
+beforeEach(() => s.forget());
+
+const body = async (r) => [(await r).status, await (await r).json()];
+const failed = (method, path, detail) => ({ message: `Failed to process ${method} /api/chat${path}`, detail, hint: 'Adjust the request and retry.' });
+const isRefused = async (r, where, name) => {
+  const [status, b] = await body(r);
+  assert.equal(status, 422, JSON.stringify(b));
+  assert.equal(b.hint, 'Ensure the request matches the API schema.');
+  assert.deepEqual(b.detail[0].loc, name ? [where, name] : [where]);
+};
+
+describe('sessions', () => {
+  test('are made, shown, listed with the newest update first, and deleted', async () => {
+    const p = new Person(server, 'lister');
+    assert.deepEqual(await p.get('/sessions'), { sessions: [], total: 0 });
+    const made = await p.get('/sessions', { method: 'POST' });
+    assert.match(made.id, UUID);
+    assert.match(made.created_at, ISO);
+    assert.deepEqual([Object.keys(made), made.user_id], [['id', 'created_at', 'user_id'], 'lister']);
+    const second = await p.made();
+    await p.hear(made.id, HELLO);
+    const { sessions, total } = await p.get('/sessions');
+    assert.deepEqual([sessions.map((x) => x.id), total], [[made.id, second], 2]);
+    assert.deepEqual([sessions[0].title, sessions[0].is_processing, sessions[0].chat_status], [null, false, 'idle']);
+    assert.deepEqual((await p.get('/sessions?limit=1&offset=1')).sessions.map((x) => x.id), [second]);
+    assert.equal((await p.fetch(`/sessions/${second}`, { method: 'DELETE' })).status, 204);
+    assert.deepEqual(await body(p.fetch(`/sessions/${second}`, { method: 'DELETE' })), [404, { detail: `Session ${second} not found or access denied` }]);
+    assert.equal((await p.get('/sessions')).total, 1);
+  });
+  test('show what was said, in its order', async () => {
+    const id = await anna.made();
+    s.provider.script({ answer: { text: 'hi', usage: { input: 7, output: 3 } } });
+    await anna.hear(id, HELLO);
+    const shown = await anna.show(id);
+    assert.deepEqual(shown.messages.map(({ role, content, name, tool_call_id, refusal, tool_calls, function_call }) => ({ role, content, name, tool_call_id, refusal, tool_calls, function_call })), [
+      { role: 'user', content: HELLO, name: null, tool_call_id: null, refusal: null, tool_calls: null, function_call: null },
+      { role: 'assistant', content: 'hi', name: null, tool_call_id: null, refusal: null, tool_calls: null, function_call: null }]);
+    assert.deepEqual([shown.id, shown.user_id, shown.active_stream, shown.title], [id, 'anna', null, null]);
+    assert.deepEqual(shown.usage, [{ prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 }]);
+    assert.deepEqual([shown.total_prompt_tokens, shown.total_completion_tokens], [7, 3]);
+  });
+  test('show it page by page', async () => {
+    const id = await anna.made();
+    for (const m of ['a', 'b', 'c']) await anna.hear(id, m);
+    const last = await anna.show(id, '?limit=2');
+    assert.deepEqual([last.messages.map((m) => m.content), last.has_more_messages, last.oldest_sequence], [['c', 'c'], true, 4]);
+    const first = await anna.show(id, `?limit=200&before_sequence=${last.oldest_sequence}`);
+    assert.deepEqual([first.messages.map((m) => m.content), first.has_more_messages], [['a', 'a', 'b', 'b'], false]);
+    assert.equal((await anna.show(id)).messages.length, 6);
+  });
+  test('are renamed and pinned', async () => {
+    const id = await anna.made();
+    const patch = (what, b) => anna.fetch(`/sessions/${id}/${what}`, { method: 'PATCH', body: b });
+    assert.equal((await patch('title', { title: ` ${HELLO} ` })).status, 200);
+    assert.equal((await patch('pinned', { is_pinned: true })).status, 200);
+    const shown = await anna.show(id);
+    assert.deepEqual([shown.title, shown.is_pinned], [HELLO, true]);
+    for (const title of ['', '  ', 7, null, 'x'.repeat(256)]) await isRefused(patch('title', { title }), 'body', 'title');
+    await isRefused(patch('pinned', { is_pinned: 'yes' }), 'body', 'is_pinned');
+  });
+  test('of others are not there', async () => {
+    const id = await anna.made();
+    for (const [method, tail, b] of [['GET', ''], ['PATCH', '/title', { title: 'x' }], ['PATCH', '/pinned', { is_pinned: true }], ['PATCH', '/assign-user'],
+      ['POST', '/stream', { message: 'x' }], ['GET', '/stream'], ['DELETE', '/stream'], ['POST', '/cancel']])
+      assert.deepEqual(await body(boris.fetch(`/sessions/${id}${tail}`, { method, body: b })), [404, failed(method, `/sessions/${id}${tail}`, `Session ${id} not found.`)], `${method} ${tail}`);
+    assert.equal((await boris.fetch(`/sessions/${id}`, { method: 'DELETE' })).status, 404);
+    assert.equal((await anna.show(id)).title, null);
+    assert.equal((await anna.fetch(`/sessions/${NOBODYS}`)).status, 404);
+  });
+  test('take who is known, and numbers that are such', async () => {
+    const nobody = new Person(server, null);
+    const [status, b] = await body(nobody.fetch('/sessions'));
+    assert.deepEqual([status, Object.keys(b)], [401, ['detail']]);
+    for (const q of ['limit=0', 'limit=101', 'limit=x', 'offset=-1']) await isRefused(anna.fetch(`/sessions?${q}`), 'query', q.split('=')[0]);
+    await isRefused(anna.fetch('/sessions', { method: 'POST', body: { whatever: 1 } }), 'body');
+    assert.equal((await anna.fetch('/sessions', { method: 'POST', body: {} })).status, 200);
+  });
+});
+
+describe('a stream', () => {
+  test('is parts in their order, and no member more', async () => {
+    const id = await anna.made();
+    s.provider.script({ answer: { text: HELLO, reasoning: 'hm' } });
+    const h = await anna.hear(id, 'a');
+    const [start, ...rest] = h.parts;
+    assert.match(start.messageId, /^msg_\d+$/);
+    assert.deepEqual([...new Set(rest.map((p) => p.type))], ['start-step', 'reasoning-start', 'reasoning-delta', 'reasoning-end', 'text-start', 'text-delta', 'text-end', 'finish-step', 'finish']);
+    assert.equal(h.text, HELLO);
+    assert.deepEqual(rest.slice(-2), [{ type: 'finish-step' }, { type: 'finish' }]);
+    for (const p of h.parts) assert.ok(Object.keys(p).every((k) => ['type', 'id', 'delta', 'messageId'].includes(k)), JSON.stringify(p));
+  });
+  test('is kept before it ends, and tells the model what was said', async () => {
+    const id = await anna.made();
+    await anna.hear(id, 'first');
+    await anna.hear(id, 'second');
+    assert.deepEqual(s.asked()[1].messages, [{ role: 'user', content: 'first' }, { role: 'assistant', content: 'first' }, { role: 'user', content: 'second' }]);
+    assert.deepEqual(await anna.said(id), [['user', 'first'], ['assistant', 'first'], ['user', 'second'], ['assistant', 'second']]);
+  });
+  test('tells the model of the page, and keeps the question as it was', async () => {
+    const id = await anna.made();
+    await anna.hear(id, 'what is it', { context: { url: 'http://a/b', content: `a page ${HELLO}` } });
+    const [told] = s.asked()[0].messages;
+    assert.ok(told.content.includes('http://a/b') && told.content.includes(`a page ${HELLO}`) && told.content.endsWith('what is it'));
+    assert.deepEqual((await anna.said(id))[0], ['user', 'what is it']);
+  });
+  test('of what the assistant says itself', async () => {
+    const id = await anna.made();
+    await anna.hear(id, 'I am here', { is_user_message: false });
+    assert.deepEqual((await anna.said(id))[0], ['assistant', 'I am here']);
+    assert.deepEqual(s.asked()[0].messages, [{ role: 'assistant', content: 'I am here' }]);
+  });
+  test('an answer that breaks off: its part, an error, an end; and the part is kept', async () => {
+    const id = await anna.made();
+    s.provider.script({ answer: { text: 'half', end: false, finish: null } });
+    const h = await anna.hear(id, 'a');
+    assert.deepEqual([h.text, h.error, h.types.slice(-4)], ['half', 'the model service broke off its answer', ['text-end', 'finish-step', 'error', 'finish']]);
+    assert.deepEqual(Object.keys(h.parts.find((p) => p.type === 'error')), ['type', 'errorText']);
+    assert.deepEqual((await anna.said(id))[1], ['assistant', 'half']);
+  });
+  test('a model that fails at once', async () => {
+    const id = await anna.made();
+    s.provider.script({ answer: { status: 500, error: { message: 'a secret' } } });
+    const h = await anna.hear(id, 'a');
+    assert.deepEqual(h.types, ['start', 'start-step', 'finish-step', 'error', 'finish']);
+    assert.ok(!h.error.includes('secret'));
+  });
+  test('a silent one gets comments', async () => {
+    const own = new Person(await s.serve({ session: { heartbeat: '100ms' } }));
+    s.provider.script({ answer: { text: 'x', first: ms(2000) } });
+    const h = await own.hear(await own.made(), 'a');
+    assert.ok(h.comments.includes('heartbeat'), JSON.stringify(h.comments));
+    assert.equal(h.text, 'x');
+  });
+  test('a prompt comes before it, and a model may be wished for', async () => {
+    const own = new Person(await s.serve({ session: { prompt: 'be brief', model: 'asked' }, pace: 0 }));
+    const id = await own.made();
+    await own.hear(id, 'a');
+    assert.deepEqual(s.asked()[0].messages[0], { role: 'system', content: 'be brief' });
+    assert.equal((await own.hear(id, 'echo this', { model: 'slow' })).text, 'echo this');
+    assert.equal((await own.hear(id, 'standard', { model: 'standard' })).text, 'standard');
+    assert.equal(s.asked().length, 2);
+  });
+  test('bodies that say too much or nothing', async () => {
+    const id = await anna.made();
+    for (const message of [undefined, '', ' ', 7, 'x'.repeat(64001)]) await isRefused(anna.ask(id, message), 'body', 'message');
+    await isRefused(anna.ask(id, 'a', { message_id: 'x'.repeat(65) }), 'body', 'message_id');
+    await isRefused(anna.ask(id, 'a', { file_ids: Array(21).fill('x') }), 'body', 'file_ids');
+    await isRefused(anna.ask(id, 'a', { context: 'x' }), 'body', 'context');
+    await isRefused(anna.ask(id, 'a', { is_user_message: 1 }), 'body', 'is_user_message');
+    await isRefused(anna.fetch(`/sessions/${id}/stream`, { method: 'POST', body: '[]' }), 'body');
+    assert.equal((await anna.hear(id, 'x'.repeat(64000), { context: null, file_ids: null, mode: 'fast', other: 1 })).text.length, 64000);
+  });
+  test('one message id is one question', async () => {
+    const id = await anna.made();
+    const all = [await anna.hear(id, 'a', { message_id: 'm1' }), await anna.hear(id, 'a', { message_id: 'm1' })];
+    assert.deepEqual(all[1].parts, all[0].parts);
+    assert.equal(s.asked().length, 1);
+    assert.equal((await anna.said(id)).length, 2);
+    assert.equal((await anna.ask(id, 'another', { message_id: 'm1' })).status, 422);
+    const elsewhere = await anna.made();
+    assert.equal((await anna.hear(elsewhere, 'b', { message_id: 'm1' })).text, 'b');
+  });
+  test('the older form: in the query', async () => {
+    const id = await anna.made();
+    assert.equal((await heard(await anna.fetch(`/sessions/${id}/stream?message=${encodeURIComponent(HELLO)}&is_user_message=true`))).text, HELLO);
+    await isRefused(anna.fetch(`/sessions/${id}/stream?message=`), 'query', 'message');
+    await isRefused(anna.fetch(`/sessions/${id}/stream?message=${'x'.repeat(10001)}`), 'query', 'message').catch((e) => assert.match(String(e), /414|URI/));
+  });
+});
+
+describe('coming back', () => {
+  const first = async (r, n) => {
+    const parts = [];
+    for await (const e of events(r)) {
+      if (e.data) parts.push(JSON.parse(e.data));
+      if (parts.length >= n) break;
+    }
+    return parts;
+  };
+  for (const where of ['here', 'on another instance']) {
+    test(`${where}: from the first part on, and then live`, async () => {
+      const other = where === 'here' ? server : await s.serve();
+      const id = await anna.made();
+      const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(' ');
+      const began = await first(await anna.ask(id, words, { model: 'slow' }), 6);
+      const busy = await anna.show(id);
+      assert.ok(busy.active_stream.turn_id && busy.active_stream.last_message_id);
+      assert.deepEqual(busy.messages.map((m) => m.role), ['user']);
+      assert.equal((await anna.get('/sessions?limit=1')).sessions[0].is_processing, true);
+      const h = await heard(await anna.fetch(`/sessions/${id}/stream`, { on: other }));
+      assert.deepEqual(h.parts.slice(0, 6), began);
+      assert.equal(h.text, words);
+      const task = await anna.get(`/tasks/${busy.active_stream.turn_id}`);
+      assert.deepEqual([task.session_id, task.status], [id, 'completed']);
+      assert.deepEqual((await heard(await anna.fetch(`/tasks/${task.task_id}/stream?last_message_id=0-0`))).text, words);
+      assert.deepEqual(await body(boris.fetch(`/tasks/${task.task_id}`)), [404, failed('GET', `/tasks/${task.task_id}`, `Task ${task.task_id} not found or access denied.`)]);
+    });
+  }
+  test('when nothing runs', async () => {
+    const id = await anna.made();
+    assert.equal((await anna.fetch(`/sessions/${id}/stream`)).status, 204);
+    await anna.hear(id, 'a');
+    assert.equal((await anna.fetch(`/sessions/${id}/stream`)).status, 204);
+    assert.equal((await anna.fetch(`/sessions/${id}/stream`, { method: 'DELETE' })).status, 204);
+  });
+  for (const where of ['here', 'on another instance']) {
+    test(`stopping ${where}`, async () => {
+      const other = where === 'here' ? server : await s.serve();
+      const id = await anna.made();
+      const reading = anna.hear(id, 'word '.repeat(2000), { model: 'slow' });
+      await eventually(async () => assert.ok((await anna.show(id)).active_stream), ms(5000));
+      await sleep(ms(300));
+      assert.deepEqual(await anna.get(`/sessions/${id}/cancel`, { method: 'POST', on: other }), { cancelled: true, reason: null });
+      const h = await reading;
+      assert.deepEqual([h.error, h.types.slice(-3)], [null, ['finish-step', 'abort', 'finish']]);
+      const [, [role, content]] = await anna.said(id);
+      assert.deepEqual([role, content], ['assistant', `${h.text}\n\n[interrupted]`]);
+      assert.deepEqual(await anna.get(`/sessions/${id}/cancel`, { method: 'POST' }), { cancelled: true, reason: 'no_active_session' });
+    });
+  }
+});
+
+describe('titles', () => {
+  const titled = (own, id) => eventually(async () => assert.ok((await own.show(id)).title), ms(5000));
+  test('are found by a model, from the first question alone', async () => {
+    const own = new Person(await s.serve({ session: { title_model: 'asked', model: 'slow' }, pace: 0 }));
+    const id = await own.made();
+    s.provider.script({ answer: { text: `"${'标'.repeat(60)}"` } });
+    await own.hear(id, 'x'.repeat(700));
+    await titled(own, id);
+    assert.equal((await own.show(id)).title, `${'标'.repeat(47)}...`);
+    const [asked] = s.asked();
+    assert.deepEqual([asked.messages[1].content, asked.max_completion_tokens ?? asked.max_tokens], ['x'.repeat(500), 20]);
+    await own.hear(id, 'second');
+    assert.equal(s.asked().length, 1);
+  });
+  test('that fail leave none, and one that was given stays', async () => {
+    const own = new Person(await s.serve({ session: { title_model: 'asked', model: 'slow' }, pace: 0 }));
+    const id = await own.made();
+    s.provider.script({ answer: { status: 500, error: { message: 'no' } }, times: 1 });
+    await own.hear(id, 'a');
+    await s.provider.settled(1);
+    await sleep(ms(100));
+    assert.equal((await own.show(id)).title, null);
+    const given = await own.made();
+    s.provider.script({ answer: { text: 'late', first: ms(700) } });
+    await own.hear(given, 'a');
+    await own.fetch(`/sessions/${given}/title`, { method: 'PATCH', body: { title: 'mine' } });
+    await s.provider.settled(2);
+    await sleep(ms(300));
+    assert.equal((await own.show(given)).title, 'mine');
+  });
+});
+
+describe('the rest', () => {
+  test('health, lifetimes, operations', async () => {
+    const open = new Person(await s.serve({ session: { stream_ttl: '90s', service_keys: ['service-1'] } }), null);
+    assert.deepEqual(await open.get('/health'), { status: 'healthy', service: 'chat', version: '0.1.0' });
+    assert.deepEqual(await s.db.sql("SELECT count(*) FROM runnel.chat WHERE mode = 'trial'"), [['0']]);
+    const own = new Person(open.server);
+    assert.deepEqual(await own.get('/config/ttl'), { stream_ttl_seconds: 90, stream_ttl_ms: 90000 });
+    const complete = (key) => body(open.fetch('/operations/op-1/complete', { method: 'POST', body: { success: true }, headers: key ? { 'x-api-key': key } : {} }));
+    assert.deepEqual(await complete('service-1'), [404, { detail: 'Operation op-1 not found' }]);
+    for (const key of ['service-2', 'service-11', '']) assert.deepEqual(await complete(key), [401, { detail: 'Invalid API key' }]);
+  });
+  test('without a database there are none', async () => {
+    const own = new Person(await s.serve({ kept: false, open: true }), null);
+    const [status, b] = await body(own.fetch('/sessions'));
+    assert.deepEqual([status, b.hint], [503, 'Check server logs and dependent services.']);
+    assert.equal((await own.fetch('/health')).status, 503);
+  });
+  test('where nothing is and what is not allowed', async () => {
+    assert.deepEqual((await body(anna.fetch('/nowhere')))[0], 404);
+    assert.equal((await anna.fetch('/sessions', { method: 'PUT', body: {} })).status, 405);
+  });
+});
