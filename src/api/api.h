@@ -110,6 +110,7 @@ void session_serve_cancel(struct http_exchange *x, const struct http_reader *rq)
 void session_serve_task(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_follow(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_ai_resume(struct http_exchange *x, const struct http_reader *rq);
+void session_serve_ai(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_health(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_ttl(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_complete(struct http_exchange *x, const struct http_reader *rq);

@@ -4,6 +4,7 @@
 #include "api/guard.h"
 #include "api/session_dialect.h"
 #include "api/sse_sink.h"
+#include "chat/rounds.h"
 #include "turn/routing.h"
 #include "wire/sha256.h"
 
@@ -39,14 +40,6 @@ struct sink *session_sink_new(struct http_exchange *x, const struct dialect *d)
 
 /* ---- what it is told --------------------------------------------------------------------------- */
 
-static struct message *next_message(struct question *q, enum role role, struct str text)
-{
-    struct message *m = &q->messages[q->n_messages++];
-
-    *m = (struct message){ .role = role, .text = arena_str(&q->arena, text) };
-    return m;
-}
-
 static struct str with_context(struct question *q, struct str context, struct str text)
 {
     struct buf both = BUF(TEXT_LIMIT);
@@ -59,32 +52,51 @@ static struct str with_context(struct question *q, struct str context, struct st
     return s;
 }
 
-/* Of an answer that failed before its first word nothing is left to tell. */
+/* An answer in which tools were used is several messages; one of nothing is none. */
+static size_t split(struct question *q, const struct kept_message *m, struct message **out)
+{
+    if (session_is_replaced(m->more))
+        return 0;
+    if (m->role == KEPT_ASSISTANT)
+        return rounds_split(m->content, m->tool_calls, &q->arena, out);
+    *out = arena_new(&q->arena, sizeof **out);
+    **out = (struct message){ .role = ROLE_USER, .text = arena_str(&q->arena, m->content) };
+    return m->content.n > 0;
+}
+
+static void gather(struct question *q, struct message **parts, const size_t *counts, size_t n)
+{
+    struct str prompt = api_settings()->session.prompt;
+    size_t     total = 1;
+
+    for (size_t i = 0; i < n; i++)
+        total += counts[i];
+    q->messages = arena_new(&q->arena, total * sizeof *q->messages);
+    q->n_messages = 0;
+    if (prompt.n)
+        q->messages[q->n_messages++] =
+            (struct message){ .role = ROLE_SYSTEM, .text = arena_str(&q->arena, prompt) };
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < counts[i]; k++)
+            q->messages[q->n_messages++] = parts[i][k];
+}
+
 static void compose(struct question *q, void *ctx, const struct kept_message *messages, size_t n)
 {
     const struct session_asking *a = ctx;
-    struct str                   prompt = api_settings()->session.prompt;
+    struct message             **parts = arena_new(&q->arena, n * sizeof *parts);
+    size_t                      *counts = arena_new(&q->arena, n * sizeof *counts);
 
-    q->messages = arena_new(&q->arena, (n + 1) * sizeof *q->messages);
-    q->n_messages = 0;
-    if (prompt.n)
-        next_message(q, ROLE_SYSTEM, prompt);
-    for (size_t i = 0; i < n; i++) {
-        const struct kept_message *m = &messages[i];
-        enum role                  role = m->role == KEPT_USER ? ROLE_USER : ROLE_ASSISTANT;
-
-        if (m->content.n && !session_is_replaced(m->more))
-            next_message(q, role,
-                         i + 1 < n ? m->content : with_context(q, a->context, m->content));
+    for (size_t i = 0; i < n; i++)
+        counts[i] = split(q, &messages[i], &parts[i]);
+    if (a->raw.n && n) {                      /* its images are not kept        */
+        counts[n - 1] = 1;
+        parts[n - 1] = arena_new(&q->arena, sizeof **parts);
+        *parts[n - 1] = (struct message){ ROLE_USER, a->keeping.content, a->raw };
     }
-}
-
-static void compose_alone(struct session_asking *a)
-{
-    struct kept_message question = { .role = a->keeping.is_assistants ? KEPT_ASSISTANT : KEPT_USER,
-                                     .content = a->keeping.content };
-
-    compose(a->question, a, &question, 1);
+    if (a->context.n && n && counts[n - 1])
+        parts[n - 1]->text = with_context(q, a->context, parts[n - 1]->text);
+    gather(q, parts, counts, n);
 }
 
 /* ---- asking ------------------------------------------------------------------------------------- */
@@ -134,7 +146,7 @@ void session_asking_name(struct session_asking *a, struct str name)
     buf_release(&key);
 }
 
-static void start_turn(struct session_asking *a)
+void session_go(struct session_asking *a)
 {
     struct visit       *v = a->visit;
     const struct route *route = v->x->route;
@@ -155,8 +167,6 @@ static void start_turn(struct session_asking *a)
     }
     if (a->is_whole)
         a->keeping.remembers = 0;
-    else if (!api_store())
-        compose_alone(a);
     if (v->chats.n && v->chats.chats[0].n_messages == 0)
         session_find_title(v, v->chats.chats[0].id, a->keeping.content);
     order.sink = session_sink_new(v->x, a->dialect);
@@ -176,7 +186,7 @@ static void on_session(struct verb *verb)
         return;
     }
     a->keeping.chat.id = v->chats.chats[0].id;
-    start_turn(a);
+    session_go(a);
 }
 
 void session_ask(struct session_asking *a)
@@ -187,15 +197,8 @@ void session_ask(struct session_asking *a)
     chat_find(api_store(), &v->chats, &v->whose, v->chat);
 }
 
-void session_ask_anywhere(struct session_asking *a)
+void session_open(struct visit *v)
 {
-    struct visit *v = a->visit;
-
-    if (!api_store()) {
-        start_turn(a);
-        return;
-    }
-    v->chats.verb.done = on_session;
     chat_open(api_store(), &v->chats, &v->whose,
               &(struct new_chat){ .uid = v->chat.uid,
                                   .mode = STR("session"),

@@ -15,6 +15,8 @@ struct session_asking {
     struct str            model;              /* that is wished for, if it may be */
     struct str            context;            /* the model reads it before the question */
     const struct dialect *dialect;
+    struct str            raw;                /* of the question, with its images; or empty */
+    void                 *more;               /* the route's own                */
     bool                  is_whole;           /* the question has all that the model is told */
 };
 
@@ -24,9 +26,12 @@ struct session_asking *session_asking_new(struct visit *v, struct str content);
 /* What the client calls the question, so that it is asked once. */
 void session_asking_name(struct session_asking *a, struct str name);
 
-/* Both end the visit. In a session that must be there; or is made. */
+/* Both end the visit. The session must be there; it was found, or there is no database. */
 void session_ask(struct session_asking *a);
-void session_ask_anywhere(struct session_asking *a);
+void session_go(struct session_asking *a);
+
+/* Finds the visit's session, or makes it. */
+void session_open(struct visit *v);
 
 /* The model with that name that `who` may use, or the one of the settings; NULL: none. */
 const struct model *session_model(const struct http_exchange *x, struct str name, struct str text,

@@ -4,6 +4,7 @@
  */
 #include "api/api.h"
 #include "api/session_visit.h"
+#include "chat/rounds.h"
 
 enum { MESSAGES_MOST = 200, TEXT_LIMIT = 1 << 30 };
 
@@ -19,30 +20,64 @@ static void add_text_or_null(const char *member, struct str text, struct buf *ou
 }
 
 /* Its clients know by it that there is no more to come. */
-static void add_content(const struct kept_message *m, struct buf *out)
+static void add_content(struct str content, bool is_cut, struct buf *out)
 {
-    bool is_cut = m->state == KEPT_STOPPED || m->state == KEPT_INTERRUPTED;
-
     buf_lit(out, ",\"content\":\"");
-    json_add_text(out, m->content);
-    if (is_cut && m->content.n)
+    json_add_text(out, content);
+    if (is_cut && content.n)
         buf_lit(out, "\\n\\n");
     if (is_cut)
         buf_lit(out, "[interrupted]");
     buf_lit(out, "\"");
 }
 
-static void add_message(const struct kept_message *m, struct buf *out)
+static void add_calls(const struct message *part, struct str name, struct buf *out)
 {
-    buf_addf(out, "{\"id\":\"%lld\",\"role\":\"%s\"", (long long)m->id, kept_role_name(m->role));
-    add_content(m, out);
-    add_text_or_null("name", m->name, out);
-    add_text_or_null("tool_call_id", m->tool_call_id, out);
+    const char        *why;
+    struct json_doc   *doc = part->raw.n ? json_read(part->raw, &why) : NULL;
+    const struct json *root = doc ? json_root(doc) : NULL, *calls = json_get(root, "tool_calls");
+
+    add_text_or_null("name", name, out);
+    add_text_or_null("tool_call_id", json_str(json_get(root, "tool_call_id")), out);
     buf_lit(out, ",\"refusal\":null,\"tool_calls\":");
-    buf_add(out, m->tool_calls.n ? m->tool_calls : STR("null"));
-    buf_addf(out, ",\"function_call\":null,\"sequence\":%lld", (long long)m->seq);
+    if (calls)
+        json_add_value(out, calls);
+    else
+        buf_lit(out, "null");
+    buf_lit(out, ",\"function_call\":null");
+    json_free(doc);
+}
+
+static void add_part(const struct kept_message *m, const struct message *part, bool is_cut,
+                     struct buf *out)
+{
+    buf_addf(out, "{\"id\":\"%lld\",\"role\":\"%s\"", (long long)m->id, role_name(part->role));
+    add_content(part->text, is_cut, out);
+    add_calls(part, m->name, out);
+    buf_addf(out, ",\"sequence\":%lld", (long long)m->seq);
     session_add_time(out, "created_at", m->created_at);
     buf_lit(out, "}");
+}
+
+/* An answer in which tools were used is shown as a model would see it. */
+static void add_message(struct visit *v, const struct kept_message *m, struct buf *out)
+{
+    bool            is_cut = m->state == KEPT_STOPPED || m->state == KEPT_INTERRUPTED;
+    struct message  whole = { .text = m->content };
+    struct message *parts = &whole;
+    size_t          n = 0;
+
+    if (m->tool_calls.n)
+        n = rounds_split(m->content, m->tool_calls, &v->arena, &parts);
+    if (!role_read(str_of(kept_role_name(m->role)), &whole.role) || !n) {
+        parts = &whole;
+        n = 1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_lit(out, ",");
+        add_part(m, &parts[i], is_cut && i + 1 == n && parts[i].role == ROLE_ASSISTANT, out);
+    }
 }
 
 static bool is_shown(const struct kept_message *m)
@@ -50,7 +85,7 @@ static bool is_shown(const struct kept_message *m)
     return m->state != KEPT_STREAMING && !session_is_replaced(m->more);
 }
 
-static void add_messages(const struct visit *v, struct buf *out)
+static void add_messages(struct visit *v, struct buf *out)
 {
     bool any = false;
 
@@ -61,7 +96,7 @@ static void add_messages(const struct visit *v, struct buf *out)
         if (any)
             buf_lit(out, ",");
         any = true;
-        add_message(&v->messages.messages[i], out);
+        add_message(v, &v->messages.messages[i], out);
     }
     buf_addf(out, "],\"has_more_messages\":%s,\"oldest_sequence\":",
              v->messages.is_more ? "true" : "false");
@@ -142,7 +177,7 @@ static void on_session(struct verb *verb)
         return;
     }
     v->messages.verb.done = on_messages;
-    message_last(api_store(), &v->messages, &v->whose, v->chat, ROLES_SPOKEN | ROLE_BIT(KEPT_TOOL),
+    message_last(api_store(), &v->messages, &v->whose, v->chat, ROLES_SPOKEN,
                  v->from, v->page_size);
 }
 

@@ -37,7 +37,8 @@ bool session_is_ai_path(struct str path)
     for (size_t i = 0; i < sizeof not_his / sizeof *not_his; i++)
         if (str_eq(first, str_of(not_his[i])))
             return false;
-    return str_eq(str_from(rest, first.n), STR("/stream"));
+    rest = str_from(rest, first.n);
+    return str_eq(rest, STR("/stream")) || str_eq(rest, STR("/cancel"));
 }
 
 /* Who is not let in, and where there is nothing, reads what stands there in any such service. */

@@ -1,12 +1,16 @@
 #include "store/sessions.h"
 
-enum statement { RUNNING, STATEMENTS };
+enum statement { RUNNING, REPLACE, STATEMENTS };
 
 /* Few answers are being made at once, and the index of the running ones holds no others. */
 const struct pg_statement session_statements[] = {
     [RUNNING] = { "turns_running_of_owner",
                   "SELECT t.chat FROM runnel.turn t WHERE t.state = 'streaming' AND "
                   "t.tenant = $1 AND t.owner = $2 AND t.chat IS NOT NULL" },
+    [REPLACE] = { "messages_replace",
+                  "UPDATE runnel.message m SET more = m.more || '{\"replaced\": true}'::jsonb "
+                  "WHERE m.tenant = $1 AND m.chat = (SELECT c.id FROM runnel.chat c WHERE " CHAT_IS
+                  ") AND m.seq >= $6::bigint" },
     [STATEMENTS] = { NULL, NULL },
 };
 
@@ -32,5 +36,18 @@ void turns_running(struct store *s, struct busy_call *c, const struct whose *w)
     pg_step(work, &session_statements[RUNNING]);
     pg_int(work, w->tenant);
     pg_text(work, w->owner);
+    verb_send(&c->verb);
+}
+
+static const struct verb_kind replace_kind = { NULL, NULL };
+
+void messages_replace(struct store *s, struct message_call *c, const struct whose *w,
+                      struct chat_name chat, int64_t from_seq)
+{
+    struct pg_work *work = verb_begin(s, &c->verb, &replace_kind);
+
+    pg_step(work, &session_statements[REPLACE]);
+    put_chat(work, w, chat);
+    pg_int(work, from_seq);
     verb_send(&c->verb);
 }

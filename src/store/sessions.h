@@ -12,6 +12,10 @@ struct busy_call {
 
 void turns_running(struct store *s, struct busy_call *c, const struct whose *w);
 
+/* That message and all behind it have been asked for anew: so it says in their `more`. */
+void messages_replace(struct store *s, struct message_call *c, const struct whose *w,
+                      struct chat_name chat, int64_t from_seq);
+
 extern const struct pg_statement session_statements[];
 
 #endif
