@@ -30,9 +30,9 @@ struct whole_answer {
 struct turn_facts;
 
 struct dialect {
-    struct str stream_type;                   /* Content-Type of a stream       */
-    bool       has_errors_in_band;            /* a turn that has begun answers 200 */
-    bool       takes_no_comments;             /* a stream is silent until it speaks */
+    struct str  stream_type;        /* Content-Type of a stream       */
+    bool        has_errors_in_band; /* a turn that has begun answers 200 */
+    bool        takes_no_comments;  /* a stream is silent until it speaks */
     const char *comment;                      /* what a silent stream says; NULL: "ping" */
     /* Which turn it is, and which of its events comes first; NULL: nobody cares. */
     void (*begin)(void *state, const struct turn_facts *facts, int64_t first);

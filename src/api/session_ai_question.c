@@ -148,6 +148,5 @@ bool session_ai_read(const struct json *body, struct str prompt, struct question
     *wish = (struct session_ai_wish){ .regenerates = str_eq(trigger, STR("regenerate-message")) };
     *why = "id, messageId and model must be texts of up to 200 bytes";
     return read_name(body, "id", q, &wish->chat) && read_name(body, "messageId", q, &wish->at) &&
-           read_name(body, "model", q, &wish->model) &&
-           read_messages(q, body, prompt, wish, why);
+           read_name(body, "model", q, &wish->model) && read_messages(q, body, prompt, wish, why);
 }

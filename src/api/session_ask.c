@@ -142,7 +142,8 @@ void session_asking_name(struct session_asking *a, struct str name)
     buf_add(&key, name);
     a->keeping.key = arena_str(arena, buf_str(&key));
     sha256(a->keeping.content, digest);
-    a->keeping.question_hash = arena_str(arena, (struct str){ (const char *)digest, sizeof digest });
+    a->keeping.question_hash =
+        arena_str(arena, (struct str){ (const char *)digest, sizeof digest });
     buf_release(&key);
 }
 

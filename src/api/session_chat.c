@@ -109,7 +109,7 @@ bool session_takes_query(struct visit *v, const struct http_reader *rq)
 {
     struct session_asking *a;
     struct str             message, by = STR("");
-    enum http_query        q = http_query_get(rq->target.query, STR("message"), &v->arena, &message);
+    enum http_query q = http_query_get(rq->target.query, STR("message"), &v->arena, &message);
 
     if (q == HTTP_QUERY_ABSENT)
         return false;

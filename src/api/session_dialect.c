@@ -265,8 +265,8 @@ static void write_end(struct session_state *s, enum fault fault, struct buf *out
 
 void session_write_nothing(struct buf *out)
 {
-    buf_lit(out, PLAIN("start") PLAIN("start-step") PLAIN("finish-step") PLAIN("finish")
-                     SSE_DATA "[DONE]" SSE_END);
+    buf_lit(out, PLAIN("start") PLAIN("start-step") PLAIN("finish-step") PLAIN("finish") SSE_DATA
+            "[DONE]" SSE_END);
 }
 
 static void write_event(void *state, const struct event *ev, struct buf *out)

@@ -22,8 +22,8 @@ struct session_call {                         /* a tool's                       
 };
 
 struct session_state {
-    struct arena         arena;
-    struct str           message;             /* the answer's name              */
+    struct arena arena;
+    struct str   message; /* the answer's name              */
     enum { SESSION_NOTHING, SESSION_TEXT, SESSION_REASONING } open;
     uint64_t             n_texts;             /* begun so far, of both kinds    */
     uint64_t             n_sources;

@@ -230,8 +230,8 @@ static void on_session_of_task(struct verb *verb)
     json_add_str(&out, t->id);
     buf_lit(&out, ",\"session_id\":");
     json_add_str(&out, session_name_of(v, &v->chats.chats[0]));
-    buf_addf(&out, ",\"status\":\"%s\",\"tool_name\":\"chat\",\"operation_id\":",
-             status_of(t->state));
+    buf_addf(&out,
+             ",\"status\":\"%s\",\"tool_name\":\"chat\",\"operation_id\":", status_of(t->state));
     json_add_str(&out, t->id);
     session_add_time(&out, "created_at", t->created_at);
     buf_lit(&out, "}");

@@ -177,8 +177,8 @@ static void on_session(struct verb *verb)
         return;
     }
     v->messages.verb.done = on_messages;
-    message_last(api_store(), &v->messages, &v->whose, v->chat, ROLES_SPOKEN,
-                 v->from, v->page_size);
+    message_last(api_store(), &v->messages, &v->whose, v->chat, ROLES_SPOKEN, v->from,
+                 v->page_size);
 }
 
 /* Who does not know pages gets all there is, as long as that is not too much. */

@@ -141,9 +141,9 @@ static struct question *question_of(struct str text)
     q->messages = arena_new(&q->arena, 2 * sizeof *q->messages);
     q->n_messages = 2;
     q->messages[0] = (struct message){ .role = ROLE_SYSTEM, .text = str_of(task) };
-    q->messages[1] = (struct message){
-        .role = ROLE_USER, .text = arena_str(&q->arena, utf8_first(text, QUESTION_CHARACTERS))
-    };
+    q->messages[1] =
+        (struct message){ .role = ROLE_USER,
+                          .text = arena_str(&q->arena, utf8_first(text, QUESTION_CHARACTERS)) };
     q->max_tokens = TOKENS;
     q->options = STR(",\"max_tokens\":20");
     return q;

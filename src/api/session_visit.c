@@ -60,8 +60,8 @@ static void answer(struct visit *v, int status, const struct buf *body)
 {
     struct str fields = status == 503 ? STR("retry-after: 30\r\n") : STR("");
 
-    http_answer(v->x, &(struct http_answer){ status, STR("application/json"), fields,
-                                             buf_str(body) });
+    http_answer(v->x,
+                &(struct http_answer){ status, STR("application/json"), fields, buf_str(body) });
     visit_end(v);
 }
 

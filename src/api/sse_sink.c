@@ -40,8 +40,7 @@ static void on_silence(struct deadline *d)
         return;
     if (!s->committed)
         commit(s);
-    sse_add_comment(http_body(s->x),
-                    str_of(s->dialect->comment ? s->dialect->comment : "ping"));
+    sse_add_comment(http_body(s->x), str_of(s->dialect->comment ? s->dialect->comment : "ping"));
     push(s);
 }
 

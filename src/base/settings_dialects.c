@@ -236,7 +236,8 @@ static const struct conf_field session_rows[] = {
 static const struct conf_record session_record = { .fields = session_rows };
 
 static const struct conf_field dialect_rows[] = {
-    SECTION("openai", settings, openai, openai_record), SECTION("xcx", settings, xcx, xcx_record),
+    SECTION("openai", settings, openai, openai_record),
+    SECTION("xcx", settings, xcx, xcx_record),
     SECTION("dbgpt", settings, dbgpt, dbgpt_record),
     SECTION("assistant", settings, assistant, settings_assistant_record),
     SECTION("session", settings, session, session_record),

@@ -15,7 +15,6 @@
 
 enum { LIMIT = 1 << 20, RUNS = 3000, STEPS_MAX = 40 };
 
-
 /* ---- one telling ------------------------------------------------------------------------- */
 
 static const struct event begun = { .type = EVENT_START };
@@ -119,62 +118,69 @@ static void thoughts(void **state)
 static void tools(void **state)
 {
     (void)state;
-    EXPECT(START "{\"type\":\"text-start\",\"id\":\"t1\"}\n"
-                 "{\"type\":\"text-delta\",\"id\":\"t1\",\"delta\":\"wait\"}\n"
-                 "{\"type\":\"text-end\",\"id\":\"t1\"}\n"
-                 "{\"type\":\"tool-input-start\",\"toolCallId\":\"c1\",\"toolName\":\"f\"}\n"
-                 "{\"type\":\"tool-input-delta\",\"toolCallId\":\"c1\",\"inputTextDelta\":\"{\\\"a\\\"\"}\n"
-                 "{\"type\":\"tool-input-delta\",\"toolCallId\":\"c1\",\"inputTextDelta\":\": 1}\"}\n"
-                 "{\"type\":\"tool-input-start\",\"toolCallId\":\"c2\",\"toolName\":\"g\"}\n"
-                 "{\"type\":\"tool-input-available\",\"toolCallId\":\"c1\",\"toolName\":\"f\",\"input\":{\"a\":1}}\n"
-                 "{\"type\":\"tool-input-available\",\"toolCallId\":\"c2\",\"toolName\":\"g\",\"input\":{}}\n"
-                 "{\"type\":\"tool-output-available\",\"toolCallId\":\"c1\",\"output\":\"{\\\"x\\\":1}\"}\n"
-                 "{\"type\":\"tool-output-error\",\"toolCallId\":\"c2\",\"errorText\":\"no\"}\n"
-                 "{\"type\":\"finish-step\"}\n"
-                 "{\"type\":\"start-step\"}\n"
-                 "{\"type\":\"text-start\",\"id\":\"t2\"}\n"
-                 "{\"type\":\"text-delta\",\"id\":\"t2\",\"delta\":\"so\"}\n"
-                 ": usage {\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}\n"
-                 "{\"type\":\"text-end\",\"id\":\"t2\"}\n" FINISH,
-           begun, text(EVENT_DELTA, "wait"), call(0, "c1", "f", "{\"a\""), call(0, "", "", ": 1}"),
-           call(1, "c2", "g", ""), result(0, "{\"x\":1}", false), result(1, "no", true),
-           (struct event){ .type = EVENT_ROUND }, text(EVENT_DELTA, "so"),
-           (struct event){ .type = EVENT_USAGE, .usage = { 3, 2 } }, ended(FAULT_NONE));
+    EXPECT(
+        START
+        "{\"type\":\"text-start\",\"id\":\"t1\"}\n"
+        "{\"type\":\"text-delta\",\"id\":\"t1\",\"delta\":\"wait\"}\n"
+        "{\"type\":\"text-end\",\"id\":\"t1\"}\n"
+        "{\"type\":\"tool-input-start\",\"toolCallId\":\"c1\",\"toolName\":\"f\"}\n"
+        "{\"type\":\"tool-input-delta\",\"toolCallId\":\"c1\",\"inputTextDelta\":\"{\\\"a\\\"\"}\n"
+        "{\"type\":\"tool-input-delta\",\"toolCallId\":\"c1\",\"inputTextDelta\":\": 1}\"}\n"
+        "{\"type\":\"tool-input-start\",\"toolCallId\":\"c2\",\"toolName\":\"g\"}\n"
+        "{\"type\":\"tool-input-available\",\"toolCallId\":\"c1\",\"toolName\":\"f\",\"input\":{\"a\":1}}\n"
+        "{\"type\":\"tool-input-available\",\"toolCallId\":\"c2\",\"toolName\":\"g\",\"input\":{}}\n"
+        "{\"type\":\"tool-output-available\",\"toolCallId\":\"c1\",\"output\":\"{\\\"x\\\":1}\"}\n"
+        "{\"type\":\"tool-output-error\",\"toolCallId\":\"c2\",\"errorText\":\"no\"}\n"
+        "{\"type\":\"finish-step\"}\n"
+        "{\"type\":\"start-step\"}\n"
+        "{\"type\":\"text-start\",\"id\":\"t2\"}\n"
+        "{\"type\":\"text-delta\",\"id\":\"t2\",\"delta\":\"so\"}\n"
+        ": usage {\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}\n"
+        "{\"type\":\"text-end\",\"id\":\"t2\"}\n" FINISH,
+        begun, text(EVENT_DELTA, "wait"), call(0, "c1", "f", "{\"a\""), call(0, "", "", ": 1}"),
+        call(1, "c2", "g", ""), result(0, "{\"x\":1}", false), result(1, "no", true),
+        (struct event){ .type = EVENT_ROUND }, text(EVENT_DELTA, "so"),
+        (struct event){ .type = EVENT_USAGE, .usage = { 3, 2 } }, ended(FAULT_NONE));
 }
 
 static void calls_that_say_no_object(void **state)
 {
     (void)state;
-    EXPECT(START "{\"type\":\"tool-input-start\",\"toolCallId\":\"c\",\"toolName\":\"f\"}\n"
-                 "{\"type\":\"tool-input-delta\",\"toolCallId\":\"c\",\"inputTextDelta\":\"[1\"}\n"
-                 "{\"type\":\"tool-input-available\",\"toolCallId\":\"c\",\"toolName\":\"f\",\"input\":{}}\n"
-                 "{\"type\":\"tool-output-error\",\"toolCallId\":\"c\",\"errorText\":\"bad\"}\n" FINISH,
-           begun, call(0, "c", "f", "[1"), result(0, "bad", true), ended(FAULT_NONE));
+    EXPECT(
+        START
+        "{\"type\":\"tool-input-start\",\"toolCallId\":\"c\",\"toolName\":\"f\"}\n"
+        "{\"type\":\"tool-input-delta\",\"toolCallId\":\"c\",\"inputTextDelta\":\"[1\"}\n"
+        "{\"type\":\"tool-input-available\",\"toolCallId\":\"c\",\"toolName\":\"f\",\"input\":{}}\n"
+        "{\"type\":\"tool-output-error\",\"toolCallId\":\"c\",\"errorText\":\"bad\"}\n" FINISH,
+        begun, call(0, "c", "f", "[1"), result(0, "bad", true), ended(FAULT_NONE));
 }
 
 /* A result of a call that nobody made, or that has one, would end the stream for its reader. */
 static void results_of_nothing(void **state)
 {
     (void)state;
-    EXPECT(START "{\"type\":\"tool-input-start\",\"toolCallId\":\"c\",\"toolName\":\"f\"}\n"
-                 "{\"type\":\"tool-input-available\",\"toolCallId\":\"c\",\"toolName\":\"f\",\"input\":{}}\n"
-                 "{\"type\":\"tool-output-available\",\"toolCallId\":\"c\",\"output\":\"1\"}\n" FINISH,
-           begun, result(4, "x", false), call(0, "c", "f", ""), result(0, "1", false),
-           result(0, "2", false), ended(FAULT_NONE));
+    EXPECT(
+        START
+        "{\"type\":\"tool-input-start\",\"toolCallId\":\"c\",\"toolName\":\"f\"}\n"
+        "{\"type\":\"tool-input-available\",\"toolCallId\":\"c\",\"toolName\":\"f\",\"input\":{}}\n"
+        "{\"type\":\"tool-output-available\",\"toolCallId\":\"c\",\"output\":\"1\"}\n" FINISH,
+        begun, result(4, "x", false), call(0, "c", "f", ""), result(0, "1", false),
+        result(0, "2", false), ended(FAULT_NONE));
 }
 
 static void sources(void **state)
 {
     (void)state;
-    EXPECT(START "{\"type\":\"source-url\",\"sourceId\":\"s1\",\"url\":\"http://a/\"}\n"
-                 "{\"type\":\"source-url\",\"sourceId\":\"s2\",\"url\":\"http://b/\",\"title\":\"B\"}\n"
-                 "{\"type\":\"source-document\",\"sourceId\":\"s3\",\"mediaType\":\"text/plain\",\"title\":\"d\"}\n" FINISH,
-           begun,
-           (struct event){ .type = EVENT_CITATION, .citation = { .url = STR("http://a/") } },
-           (struct event){ .type = EVENT_CITATION,
-                           .citation = { .url = STR("http://b/"), .title = STR("B") } },
-           (struct event){ .type = EVENT_CITATION, .citation = { .id = STR("d") } },
-           ended(FAULT_NONE));
+    EXPECT(
+        START
+        "{\"type\":\"source-url\",\"sourceId\":\"s1\",\"url\":\"http://a/\"}\n"
+        "{\"type\":\"source-url\",\"sourceId\":\"s2\",\"url\":\"http://b/\",\"title\":\"B\"}\n"
+        "{\"type\":\"source-document\",\"sourceId\":\"s3\",\"mediaType\":\"text/plain\",\"title\":\"d\"}\n" FINISH,
+        begun, (struct event){ .type = EVENT_CITATION, .citation = { .url = STR("http://a/") } },
+        (struct event){ .type = EVENT_CITATION,
+                        .citation = { .url = STR("http://b/"), .title = STR("B") } },
+        (struct event){ .type = EVENT_CITATION, .citation = { .id = STR("d") } },
+        ended(FAULT_NONE));
 }
 
 static void bad_ends(void **state)
@@ -191,7 +197,8 @@ static void bad_ends(void **state)
                  "{\"type\":\"error\",\"errorText\":\"the model service failed\"}\n"
                  "{\"type\":\"finish\"}\n[DONE]\n",
            ended(FAULT_SERVICE_FAILED));
-    EXPECT(START "{\"type\":\"finish-step\"}\n{\"type\":\"abort\"}\n{\"type\":\"finish\"}\n[DONE]\n",
+    EXPECT(START
+           "{\"type\":\"finish-step\"}\n{\"type\":\"abort\"}\n{\"type\":\"finish\"}\n[DONE]\n",
            begun, ended(FAULT_STOPPED));
 }
 
