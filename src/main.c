@@ -271,6 +271,7 @@ static int work(int port, bool is_late)
     guard_release();
     assistant_forget_tasks();
     session_forget_titles();
+    session_queue_forget();
     wechat_release();
     toolbox_release();
     http_clients_close();

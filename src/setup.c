@@ -2,6 +2,7 @@
 
 #include "api/api.h"
 #include "api/guard.h"
+#include "api/session_ask.h"
 #include "api/wechat.h"
 #include "base/log.h"
 #include "net/http_server.h"
@@ -189,6 +190,7 @@ void setup_use(struct settings *s, struct http_server *open)
     log_setup((enum log_level)s->log_level, (enum log_format)s->log_format);
     admit_configure(&s->turns);
     api_configure(s);
+    session_queue_begin();
     wechat_configure(s);
     if (s->xcx.dev_login)
         LOG(LOG_WARN, L_MSG("dialects.xcx.dev_login is on: anybody may log in as anybody"));

@@ -104,6 +104,8 @@ void session_serve_pin(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_assign(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_delete(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_stream(struct http_exchange *x, const struct http_reader *rq);
+void session_serve_put(struct http_exchange *x, const struct http_reader *rq);
+void session_serve_pending(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_resume(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_leave(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_cancel(struct http_exchange *x, const struct http_reader *rq);

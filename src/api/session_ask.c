@@ -20,7 +20,7 @@ static bool may_use(const void *x, struct str model)
 const struct model *session_model(const struct http_exchange *x, struct str name, struct str text,
                                   struct arena *a)
 {
-    struct routing_wish wish = { .text = text, .may_use = may_use, .who = x };
+    struct routing_wish wish = { .text = text, .may_use = x ? may_use : NULL, .who = x };
     const struct model *m = name.n ? routing_named(name, wish, a) : NULL;
     struct str          ours = api_settings()->session.model;
 
@@ -106,7 +106,8 @@ static void release_asking(struct visit *v)
     question_free(((struct session_asking *)v->ctx)->question);
 }
 
-struct session_asking *session_asking_new(struct visit *v, struct str content)
+struct session_asking *session_asking_of(const struct whose *whose, struct chat_name chat,
+                                         struct str content)
 {
     struct question       *q = question_new();
     struct session_asking *a = arena_new(&q->arena, sizeof *a);
@@ -114,36 +115,49 @@ struct session_asking *session_asking_new(struct visit *v, struct str content)
     q->messages = arena_new(&q->arena, sizeof *q->messages);
     q->n_messages = 1;
     q->messages[0] = (struct message){ .role = ROLE_USER, .text = arena_str(&q->arena, content) };
-    a->visit = v;
     a->question = q;
     a->dialect = &session_dialect;
-    a->keeping = (struct turn_keeping){ .whose = v->whose,
+    a->keeping = (struct turn_keeping){ .whose = *whose,
                                         .keeps_chat = true,
-                                        .chat = v->chat,
+                                        .chat = chat,
                                         .content = q->messages[0].text,
                                         .remembers = api_settings()->session.remembers,
                                         .compose = compose,
                                         .ctx = a };
+    return a;
+}
+
+struct session_asking *session_asking_new(struct visit *v, struct str content)
+{
+    struct session_asking *a = session_asking_of(&v->whose, v->chat, content);
+
+    a->visit = v;
     v->ctx = a;
     v->release = release_asking;
     return a;
 }
 
-void session_asking_name(struct session_asking *a, struct str name)
+void session_asking_key(struct session_asking *a, struct str key)
 {
     struct arena *arena = &a->question->arena;
-    struct buf    key = BUF(TEXT_LIMIT);
     unsigned char digest[SHA256_BYTES];
+
+    sha256(a->keeping.content, digest);
+    a->keeping.key = arena_str(arena, key);
+    a->keeping.question_hash =
+        arena_str(arena, (struct str){ (const char *)digest, sizeof digest });
+}
+
+void session_asking_name(struct session_asking *a, struct str name)
+{
+    struct buf key = BUF(TEXT_LIMIT);
 
     if (!name.n)
         return;
     buf_add(&key, a->visit->chat.uid);
     buf_lit(&key, ":");
     buf_add(&key, name);
-    a->keeping.key = arena_str(arena, buf_str(&key));
-    sha256(a->keeping.content, digest);
-    a->keeping.question_hash =
-        arena_str(arena, (struct str){ (const char *)digest, sizeof digest });
+    session_asking_key(a, buf_str(&key));
     buf_release(&key);
 }
 
@@ -187,7 +201,7 @@ static void on_session(struct verb *verb)
         return;
     }
     a->keeping.chat.id = v->chats.chats[0].id;
-    session_go(a);
+    session_queue(a);
 }
 
 void session_ask(struct session_asking *a)

@@ -17,11 +17,19 @@ struct session_asking {
     const struct dialect *dialect;
     struct str            raw;                /* of the question, with its images; or empty */
     void                 *more;               /* the route's own                */
+    bool                  only_waits;         /* it is queued, or refused       */
     bool                  is_whole;           /* the question has all that the model is told */
 };
 
 /* A question of one text; it ends with the visit. */
 struct session_asking *session_asking_new(struct visit *v, struct str content);
+
+/* The same of nobody who waits for its answer. */
+struct session_asking *session_asking_of(const struct whose *whose, struct chat_name chat,
+                                         struct str content);
+
+/* The idempotency key of its turn. */
+void session_asking_key(struct session_asking *a, struct str key);
 
 /* What the client calls the question, so that it is asked once. */
 void session_asking_name(struct session_asking *a, struct str name);
@@ -33,11 +41,17 @@ void session_go(struct session_asking *a);
 /* Finds the visit's session, or makes it. */
 void session_open(struct visit *v);
 
-/* The model with that name that `who` may use, or the one of the settings; NULL: none. */
+/* The model with that name that may be used, by whoever asks, or the one of the settings; NULL:
+ * none. Without an exchange any may. */
 const struct model *session_model(const struct http_exchange *x, struct str name, struct str text,
                                   struct arena *a);
 
 struct sink *session_sink_new(struct http_exchange *x, const struct dialect *d);
+
+/* session_queue.c: it is asked now, or when what runs there has ended. */
+void session_queue(struct session_asking *a);
+void session_queue_begin(void);               /* when there is a store          */
+void session_queue_forget(void);              /* at the very end                */
 
 /* session_chat.c: an older client asks in the query. False: it does not. */
 bool session_takes_query(struct visit *v, const struct http_reader *rq);

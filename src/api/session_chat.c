@@ -79,7 +79,7 @@ static bool says_no(const struct json *value)
     return json_type(value) == JSON_BOOL && !json_is_true(value);
 }
 
-void session_serve_stream(struct http_exchange *x, const struct http_reader *rq)
+static void serve(struct http_exchange *x, const struct http_reader *rq, bool only_waits)
 {
     struct visit          *v = session_visit_new(x, rq);
     struct session_asking *a;
@@ -99,8 +99,21 @@ void session_serve_stream(struct http_exchange *x, const struct http_reader *rq)
         session_visit_refuse(v, 400, why);
         return;
     }
+    if (a->keeping.key.n)
+        session_asking_key(a, a->keeping.key);  /* all that waits is known by its text */
     session_asking_name(a, json_str(json_get(root, "message_id")));
+    a->only_waits = only_waits;
     session_ask(a);
+}
+
+void session_serve_stream(struct http_exchange *x, const struct http_reader *rq)
+{
+    serve(x, rq, false);
+}
+
+void session_serve_put(struct http_exchange *x, const struct http_reader *rq)
+{
+    serve(x, rq, true);
 }
 
 /* ---- the older form: the message stands in the query ----------------------------------------------- */

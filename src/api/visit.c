@@ -55,6 +55,7 @@ void visit_end(struct visit *v)
     verb_drop(&v->turn.verb);
     verb_drop(&v->lookup.verb);
     verb_drop(&v->running.verb);
+    verb_drop(&v->pending.verb);
     json_free(v->body);
     arena_release(&v->arena);
     mem_free(v);

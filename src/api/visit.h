@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "net/http_server.h"
 #include "store/lookup.h"
+#include "store/pending.h"
 #include "store/sessions.h"
 
 struct visit {
@@ -22,6 +23,7 @@ struct visit {
     struct turn_call      turn;
     struct lookup_call    lookup;
     struct busy_call      running;
+    struct pending_call   pending;
     struct json_doc      *body;
     int64_t               answer, from;       /* whose events, and from which on */
 

@@ -241,6 +241,74 @@ describe('coming back', () => {
   }
 });
 
+describe('a message while an answer is made', () => {
+  const EMPTY = ['start', 'start-step', 'finish-step', 'finish'];
+  const answered = (id, n, on = anna) => eventually(async () => {
+    const shown = await on.show(id);
+    assert.deepEqual([shown.messages.length, shown.active_stream], [n, null]);
+    return shown.messages.map((m) => m.content);
+  }, ms(15000));
+  const words = (n) => Array.from({ length: n }, (_, i) => `w${i}`).join(' ');
+  const runs = (id) => eventually(async () => assert.ok((await anna.show(id)).active_stream), ms(5000));
+
+  test('waits, and is answered behind it', async () => {
+    const id = await anna.made();
+    const first = anna.hear(id, words(30), { model: 'slow' });
+    await runs(id);
+    assert.deepEqual((await anna.hear(id, 'second', { context: { url: 'http://a/', content: 'page' } })).types, EMPTY);
+    assert.deepEqual(await anna.get(`/sessions/${id}/messages/pending`, { method: 'POST', body: { message: 'third' } }), { status: 'queued' });
+    const waiting = await anna.get(`/sessions/${id}/messages/pending`);
+    assert.deepEqual([waiting.messages.map((m) => m.content), waiting.count], [['second', 'third'], 2]);
+    assert.equal((await boris.fetch(`/sessions/${id}/messages/pending`)).status, 404);
+    assert.equal((await first).text, words(30));
+    const said = await answered(id, 6);
+    assert.deepEqual([said[0], said[1], said[2], said[4], said[5]], [words(30), words(30), 'second', 'third', 'third']);
+    assert.deepEqual(s.asked().map((b) => b.messages.length), [3, 5]);
+    assert.ok(s.asked()[0].messages[2].content.includes('http://a/'));
+    assert.equal((await anna.get(`/sessions/${id}/messages/pending`)).count, 0);
+    assert.equal((await anna.hear(id, 'fourth')).text, 'fourth');
+  });
+  test('of two that come at once one waits, in whichever process', async () => {
+    const other = await s.serve();
+    const id = await anna.made();
+    const all = await Promise.all([server, other, server, other].map((on, i) => anna.hear(id, `m${i}`, {}, { on })));
+    assert.equal(all.filter((h) => h.text).length, 1);
+    assert.equal(all.filter((h) => h.types.join() === EMPTY.join()).length, 3);
+    const said = await answered(id, 8);
+    for (let i = 0; i < 8; i += 2) assert.equal(said[i], said[i + 1], said.join());
+    assert.deepEqual([...new Set(said)].sort(), ['m0', 'm1', 'm2', 'm3']);
+  });
+  test('is one, though it is sent again', async () => {
+    const id = await anna.made();
+    const first = anna.hear(id, words(20), { model: 'slow' });
+    await runs(id);
+    for (let i = 0; i < 3; i++) assert.deepEqual((await anna.hear(id, 'again', { message_id: 'm' })).types, EMPTY);
+    await first;
+    assert.deepEqual((await answered(id, 4)).slice(2), ['again', 'again']);
+    assert.equal((await anna.hear(id, 'again', { message_id: 'm' })).text, 'again');
+    assert.equal((await anna.show(id)).messages.length, 4);
+  });
+  test('outlives the process that was told it', async () => {
+    const doomed = await s.serve();
+    const id = await anna.made();
+    const first = anna.hear(id, words(2000), { model: 'slow' }, { on: doomed }).catch(() => {});
+    await runs(id);
+    assert.deepEqual((await anna.hear(id, 'do not forget me', {}, { on: doomed })).types, EMPTY);
+    doomed.kill('SIGKILL');
+    await doomed.until(() => doomed.exited, 'the end of a killed server');
+    await first;
+    const said = await answered(id, 4);
+    assert.match(said[1], /\[interrupted\]$/);
+    assert.deepEqual(said.slice(2), ['do not forget me', 'do not forget me']);
+  });
+  test('without an answer there is nothing to wait for', async () => {
+    const id = await anna.made();
+    assert.deepEqual(await body(anna.fetch(`/sessions/${id}/messages/pending`, { method: 'POST', body: { message: 'a' } })),
+      [409, { detail: 'Session has no active turn. Start a new turn with POST /stream.' }]);
+    assert.equal((await anna.hear(id, 'a')).text, 'a');
+  });
+});
+
 describe('titles', () => {
   const titled = (own, id) => eventually(async () => assert.ok((await own.show(id)).title), ms(5000));
   test('are found by a model, from the first question alone', async () => {
@@ -251,7 +319,7 @@ describe('titles', () => {
     await titled(own, id);
     assert.equal((await own.show(id)).title, `${'标'.repeat(47)}...`);
     const [asked] = s.asked();
-    assert.deepEqual([asked.messages[1].content, asked.max_completion_tokens ?? asked.max_tokens], ['x'.repeat(500), 20]);
+    assert.deepEqual([asked.messages[1].content, asked.max_tokens], ['x'.repeat(500), 20]);
     await own.hear(id, 'second');
     assert.equal(s.asked().length, 1);
   });

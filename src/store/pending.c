@@ -1,0 +1,207 @@
+#include "store/pending.h"
+
+enum statement { LOCK, PUT, LET_THROUGH, WAS_PUT, TAKE, COUNT, DROP, FIND, LIST, STATEMENTS };
+enum { LIST_MOST = 100 };
+
+#define TURN_OF(chat) "FROM runnel.turn t WHERE t.tenant = " chat ".tenant AND t.chat = " chat ".id"
+
+/* Its turn must begin behind that; one that was refused before leaves it to time. */
+#define IS_LET_THROUGH                                                                             \
+    "(c.asked_at > clock_timestamp() - interval '2 seconds' AND NOT EXISTS (SELECT "               \
+    TURN_OF("c") " AND t.created_at >= c.asked_at))"
+
+#define OF_KEY                                                                                     \
+    "SELECT FROM runnel.pending p WHERE p.tenant = c.tenant AND p.chat = c.id AND p.key = $6"
+
+#define COLUMNS                                                                                    \
+    "p.tenant, p.id, p.chat, c.dialect, c.owner, p.key, p.content, p.context, p.model, "           \
+    "p.is_assistants, p.api_key, p.account, p.is_limited, " MICROS("p.created_at")
+
+/* The lock comes first: what stands behind it sees what others did before. */
+const struct pg_statement pending_statements[] = {
+    [LOCK] = { "pending_lock", "SELECT 1 FROM runnel.chat c WHERE " CHAT_IS " FOR NO KEY UPDATE" },
+    [PUT] = { "pending_put",
+              "INSERT INTO runnel.pending (tenant, chat, key, content, is_assistants, context, "
+              "model, api_key, account, is_limited) "
+              "SELECT c.tenant, c.id, $6, $7, $8, $9, $10, $11, $12, $13 FROM runnel.chat c "
+              "WHERE " CHAT_IS " AND NOT EXISTS (SELECT FROM runnel.turn k WHERE k.tenant = $1 "
+              "AND k.owner = $3 AND k.idempotency_key = $6) AND (" IS_LET_THROUGH
+              " OR EXISTS (SELECT " TURN_OF(
+                  "c") " AND t.ended_at IS NULL) OR EXISTS (SELECT "
+                       "FROM runnel.pending p WHERE p.tenant = c.tenant AND p.chat = c.id)) "
+                       "ON CONFLICT (tenant, chat, key) DO NOTHING" },
+    [LET_THROUGH] = { "pending_let_through",
+                      "UPDATE runnel.chat c SET asked_at = clock_timestamp() WHERE " CHAT_IS
+                      " AND $7::boolean AND NOT EXISTS (" OF_KEY ")" },
+    [WAS_PUT] = { "pending_was_put",
+                  "SELECT EXISTS (" OF_KEY ") FROM runnel.chat c WHERE " CHAT_IS },
+    [TAKE] = { "pending_take",
+               "WITH next AS (SELECT p.tenant, p.id FROM runnel.pending p JOIN runnel.chat c ON "
+               "c.tenant = p.tenant AND c.id = p.chat WHERE (p.taken_until IS NULL OR "
+               "p.taken_until < now()) AND NOT EXISTS (SELECT FROM runnel.pending e WHERE "
+               "e.tenant = p.tenant AND e.chat = p.chat AND e.id < p.id) AND NOT EXISTS (SELECT " TURN_OF(
+                   "c") " AND t.ended_at IS NULL) AND " IS_LET_THROUGH " IS NOT TRUE "
+                        "ORDER BY p.id LIMIT 1 FOR UPDATE OF p SKIP LOCKED) "
+                        "UPDATE runnel.pending p SET taken_until = now() + interval '30 seconds' "
+                        "FROM next, runnel.chat c WHERE p.tenant = next.tenant AND p.id = next.id AND "
+                        "c.tenant = p.tenant AND c.id = p.chat RETURNING " COLUMNS },
+    [COUNT] = { "pending_count", "SELECT count(*) FROM runnel.pending" },
+    [DROP] = { "pending_drop", "DELETE FROM runnel.pending p WHERE p.tenant = $1 AND p.id = $2" },
+    [FIND] = { "pending_chat", "SELECT 1 FROM runnel.chat c WHERE " CHAT_IS },
+    [LIST] = { "pending_list",
+               "SELECT " COLUMNS " FROM runnel.pending p JOIN runnel.chat c ON c.tenant = "
+               "p.tenant AND c.id = p.chat WHERE " CHAT_IS " ORDER BY p.id LIMIT $6" },
+    [STATEMENTS] = { NULL, NULL },
+};
+
+static struct pending_call *call_of(struct verb *v)
+{
+    return LIST_OWNER(v, struct pending_call, verb);
+}
+
+static void read_one(struct verb *v, const struct pg_rows *rows, size_t row, struct pending *p)
+{
+    struct str *const texts[] = { &p->whose.dialect, &p->whose.owner, &p->key,
+                                  &p->content,       &p->context,     &p->model };
+    int               column = 3;
+
+    p->whose.tenant = p->asker.tenant = (int32_t)pg_get_int(rows, row, 0);
+    p->id = pg_get_int(rows, row, 1);
+    p->chat = pg_get_int(rows, row, 2);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *texts[i] = verb_text(v, rows, row, column++);
+    p->is_assistants = pg_get_bool(rows, row, column++);
+    p->asker.key = pg_get_int(rows, row, column++);
+    p->asker.account = pg_get_int(rows, row, column++);
+    p->asker.is_limited = pg_get_bool(rows, row, column++);
+    p->created_at = pg_get_int(rows, row, column);
+}
+
+static void read_all(struct verb *v, const struct pg_rows *rows)
+{
+    struct pending_call *c = call_of(v);
+
+    c->n = pg_n_rows(rows);
+    c->all = c->n ? arena_new(&v->arena, c->n * sizeof *c->all) : NULL;
+    for (size_t i = 0; i < c->n; i++)
+        read_one(v, rows, i, &c->all[i]);
+}
+
+static struct pg_work *begin(struct store *s, struct pending_call *c, const struct verb_kind *kind)
+{
+    c->all = NULL;
+    c->n = 0;
+    c->waiting = 0;
+    c->is_queued = c->found = false;
+    return verb_begin(s, &c->verb, kind);
+}
+
+static void judge_chat(struct verb *v)
+{
+    if (!call_of(v)->found)
+        v->end = STORE_NOT_FOUND;
+}
+
+/* ---- put --------------------------------------------------------------------------------- */
+
+enum { LOCK_STEP, PUT_STEP, LET_THROUGH_STEP, WAS_PUT_STEP };
+
+static void put_rows(struct verb *v, size_t step, const struct pg_rows *rows)
+{
+    struct pending_call *c = call_of(v);
+
+    if (step != WAS_PUT_STEP)
+        return;
+    c->found = pg_n_rows(rows) > 0;
+    c->is_queued = c->found && pg_get_bool(rows, 0, 0);
+}
+
+static const struct verb_kind put_kind = { put_rows, judge_chat };
+
+static void put_question(struct pg_work *work, const struct pending *p)
+{
+    pg_text(work, p->key);
+    pg_text(work, p->content);
+    pg_bool(work, p->is_assistants);
+    pg_text(work, p->context);
+    pg_text(work, p->model);
+    pg_int(work, p->asker.key);
+    pg_int(work, p->asker.account);
+    pg_bool(work, p->asker.is_limited);
+}
+
+void pending_put(struct store *s, struct pending_call *c, const struct whose *w,
+                 struct chat_name chat, const struct pending *p, bool lets_through)
+{
+    struct pg_work *work = begin(s, c, &put_kind);
+
+    pg_step(work, &pending_statements[LOCK]);
+    put_chat(work, w, chat);
+    pg_step(work, &pending_statements[PUT]);
+    put_chat(work, w, chat);
+    put_question(work, p);
+    pg_step(work, &pending_statements[LET_THROUGH]);
+    put_chat(work, w, chat);
+    pg_text(work, p->key);
+    pg_bool(work, lets_through);
+    pg_step(work, &pending_statements[WAS_PUT]);
+    put_chat(work, w, chat);
+    pg_text(work, p->key);
+    verb_send(&c->verb);
+}
+
+/* ---- take, drop, list ---------------------------------------------------------------------- */
+
+static void take_rows(struct verb *v, size_t step, const struct pg_rows *rows)
+{
+    if (step == 0)
+        read_all(v, rows);
+    else
+        call_of(v)->waiting = pg_get_int(rows, 0, 0);
+}
+
+static const struct verb_kind take_kind = { take_rows, NULL };
+
+void pending_take(struct store *s, struct pending_call *c)
+{
+    struct pg_work *work = begin(s, c, &take_kind);
+
+    pg_step(work, &pending_statements[TAKE]);
+    pg_step(work, &pending_statements[COUNT]);
+    verb_send(&c->verb);
+}
+
+static const struct verb_kind drop_kind = { NULL, NULL };
+
+void pending_drop(struct store *s, struct pending_call *c, int32_t tenant, int64_t id)
+{
+    struct pg_work *work = begin(s, c, &drop_kind);
+
+    pg_step(work, &pending_statements[DROP]);
+    pg_int(work, tenant);
+    pg_int(work, id);
+    verb_send(&c->verb);
+}
+
+static void list_rows(struct verb *v, size_t step, const struct pg_rows *rows)
+{
+    if (step == 0)
+        call_of(v)->found = pg_n_rows(rows) > 0;
+    else
+        read_all(v, rows);
+}
+
+static const struct verb_kind list_kind = { list_rows, judge_chat };
+
+void pending_list(struct store *s, struct pending_call *c, const struct whose *w,
+                  struct chat_name chat)
+{
+    struct pg_work *work = begin(s, c, &list_kind);
+
+    pg_step(work, &pending_statements[FIND]);
+    put_chat(work, w, chat);
+    pg_step(work, &pending_statements[LIST]);
+    put_chat(work, w, chat);
+    pg_int(work, LIST_MOST);
+    verb_send(&c->verb);
+}

@@ -1,0 +1,47 @@
+/* pending.h - questions that wait until the answer before them is done.
+ *
+ *     put ---> (some process, this one or another) take ---> its turn is claimed ---> drop
+ *
+ * Each has the idempotency key of its turn: who takes one that another has taken, and died
+ * before he dropped it, finds its turn, and nothing is asked twice.
+ */
+#ifndef STORE_PENDING_H
+#define STORE_PENDING_H
+
+#include "store/askers.h"
+#include "store/chats.h"
+
+struct pending {
+    int64_t      id, chat;
+    struct whose whose;
+    struct str   key, content, context, model;
+    bool         is_assistants;
+    struct asker asker;                       /* who pays; without his texts    */
+    int64_t      created_at;
+};
+
+struct pending_call {
+    struct verb     verb;
+    struct pending *all;                      /* pending_take(): one or none    */
+    size_t          n;
+    int64_t         waiting;                  /* pending_take(): how many are there */
+    bool            is_queued;                /* pending_put()                  */
+    bool            found;                    /* the store's own                */
+};
+
+/* Queues it, unless nothing else is being asked there: then it may be asked at once, and the next
+ * one within two seconds is queued although its turn is not there yet. A question whose turn is
+ * there is not queued. `lets_through` is false where it is only to be queued. */
+void pending_put(struct store *s, struct pending_call *c, const struct whose *w,
+                 struct chat_name chat, const struct pending *p, bool lets_through);
+
+/* The next that may be asked, of anybody; it is its taker's for half a minute. */
+void pending_take(struct store *s, struct pending_call *c);
+void pending_drop(struct store *s, struct pending_call *c, int32_t tenant, int64_t id);
+
+void pending_list(struct store *s, struct pending_call *c, const struct whose *w,
+                  struct chat_name chat);
+
+extern const struct pg_statement pending_statements[];
+
+#endif
