@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { Person, stage } from './lib/assistant.mjs';
 import { readers, whole } from './lib/assistant-readers.mjs';
+import { becomesReady } from './lib/database.mjs';
 import { connect, post, req } from './lib/raw.mjs';
 import { duration, ms } from './lib/server.mjs';
 
@@ -143,4 +144,29 @@ describe('nobody answers in time', () => {
     assert.ok(last.error && chunks.every((c) => !c.done && !c.finished));
     assert.equal(s.near.requests().length, 0);
   });
+});
+
+test('while the database is away, what needs it says so, and nothing is half done', async () => {
+  const own = await s.serve();
+  const p = new Person(own);
+  await p.chat({ message: '你好', session_id: 'kept' });
+  s.forget();
+  await s.cluster.stop('immediate');
+  try {
+    const said = async (method, path, body) => {
+      const r = await p.fetch(`/api/v1/${path}`, { method, body });
+      return [r.status, await r.json()];
+    };
+    const away = { detail: '服务未就绪' };
+    for (const [method, path, body] of [['GET', 'sessions'], ['GET', 'sessions/kept/history'], ['POST', 'memory/query', { query_text: 'a' }], ['GET', 'tasks/nothing'],
+      ['POST', 'tasks', { task_type: 'a', description: 'b' }], ['POST', 'chat', { message: '你好' }], ['POST', 'chat/stream', { message: '你好' }]])
+      assert.deepEqual(await said(method, path, body), [503, away], path);
+    assert.deepEqual(await said('DELETE', 'memory/session/kept'), [400, { detail: '清除会话记忆失败' }]);
+    assert.equal((await p.get('/health')).status, 'unhealthy');
+    assert.equal(s.near.requests().length + s.far.requests().length, 0, 'nobody is asked what cannot be kept');
+  } finally {
+    await s.cluster.start();
+  }
+  await becomesReady(own, ms(20000));
+  assert.equal((await p.get('/api/v1/sessions/kept/history')).messages.length, 2);
 });
