@@ -22,7 +22,6 @@ enum {
     HEAD_MAX = 10,                            /* of a frame without a mask      */
     MASK_BYTES = 4,
     REASON_MAX = 123,
-    OPCODE_MASK = 0x0f,
     GOODBYE_MS = 2000,
     FIELDS_MAX = 512,
 };

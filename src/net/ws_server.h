@@ -27,7 +27,6 @@ enum ws_code {
     WS_CODE_PROTOCOL = 1002,
     WS_CODE_UNSUPPORTED = 1003,
     WS_CODE_POLICY = 1008,
-    WS_CODE_TRY_LATER = 1013,
 };
 
 /* Of a request to which ws_object() (ws_handshake.h) has nothing to say. The settings are copied.
