@@ -370,7 +370,7 @@ static void on_broken(struct mcp_talk *t, struct str why)
 {
     char words[REACH_WHY_MAX];
 
-    if (can_be_taken_up(t)) {
+    if (!t->over && can_be_taken_up(t)) {
         deadline_arm(&t->resume, clock_now() + t->pause);
         return;
     }
@@ -401,6 +401,8 @@ static void on_end(struct http_fetch *f, enum http_fetch_end how, struct str why
     char             words[REACH_WHY_MAX];
 
     snprintf(words, sizeof words, "%.*s", STR_ARG(why));
+    if (t->is_stream)                         /* whatever became of it behind its answer */
+        read_stream(t);
     switch (how) {
     case HTTP_FETCH_WHOLE:
     case HTTP_FETCH_CLOSED: on_whole(t); break;
