@@ -267,6 +267,7 @@ static void ask_page(struct mcp_server *s)
         json_add_str(&s->members, s->list.cursor);
     }
     s->is_listing = true;
+    s->list.quiet = s->has_list;
     s->listing.method = "tools/list";
     s->listing.members = buf_str(&s->members);
     s->listing.limit = LIST_MAX_BYTES;

@@ -83,6 +83,13 @@ static bool has_name(const struct mcp_list *l, struct str name)
     return false;
 }
 
+static void log_left_out(struct mcp_list *l, struct str server, struct str name, const char *why)
+{
+    if (l->left_out++ < MCP_TOOLS_MAX && !l->quiet)
+        LOG(LOG_WARN, L_MSG("a tool of an MCP server is left out"), L_STR("tool", server),
+            L_STR("name", utf8_clip(name, NAME_MAX_BYTES)), L_TEXT("why", why));
+}
+
 static const char *read_tool(struct mcp_list *l, const struct json *tool)
 {
     struct str  name = json_str(json_get(tool, "name"));
@@ -131,10 +138,8 @@ void mcp_list_read(struct mcp_list *l, const struct json *result, struct str ser
         if (!is_wanted(json_str(json_get(tool, "name")), only))
             continue;
         wrong = read_tool(l, tool);
-        if (wrong && l->left_out++ < MCP_TOOLS_MAX)
-            LOG(LOG_WARN, L_MSG("a tool of an MCP server is left out"), L_STR("tool", server),
-                L_STR("name", utf8_clip(json_str(json_get(tool, "name")), NAME_MAX_BYTES)),
-                L_TEXT("why", wrong));
+        if (wrong)
+            log_left_out(l, server, json_str(json_get(tool, "name")), wrong);
     }
     read_age(l, result);
     l->over = ++l->pages == MCP_PAGES_MAX && cursor.n;
@@ -171,10 +176,8 @@ static bool is_unique(const struct mcp_list *l, size_t at)
 
 static void leave_out(struct mcp_list *l, size_t at, struct str server)
 {
-    LOG(LOG_WARN, L_MSG("a tool of an MCP server is left out"), L_STR("tool", server),
-        L_STR("name", l->tools[at].own_name), L_TEXT("why", "another one is called like it"));
+    log_left_out(l, server, l->tools[at].own_name, "another one is called like it");
     l->tools[at] = l->tools[--l->n];
-    l->left_out++;
 }
 
 void mcp_list_name(struct mcp_list *l, struct str server)

@@ -16,6 +16,7 @@ struct mcp_listed {
 };
 
 struct mcp_list {
+    bool               quiet;                 /* set by the caller: what is left out was logged before */
     struct arena       texts;
     struct mcp_listed *tools;
     size_t             n, left_out;

@@ -249,6 +249,36 @@ describe('lists that are bad', () => {
     await mcp.stop();
   });
 
+  test('while a list cannot be had the last one stays', async () => {
+    let away = false;
+    const mcp = await bareServer([], {
+      'tools/list': (req, res, { id }) => (away ? res.writeHead(500).end() : json(res, { jsonrpc: '2.0', id, result: { tools: [tool('t')] } })),
+      'tools/call': (req, res, { id }) => { away = true; sse(res).end(event({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' }) + event(result(id, 'ok'))); },
+    });
+    const one = await start({
+      providers: [{ name: 'fake', kind: 'openai', base_url: `http://127.0.0.1:${provider.port}/v1`, api_key: 'sk-1' }],
+      tools: [{ name: 's', kind: 'mcp', url: mcp.url }], models: [{ name: 'm', targets: [{ provider: 'fake' }], tools: ['s'] }],
+    });
+    await one.log({ msg: 'an MCP server has told its tools' });
+    const ask = async (...answers) => {
+      provider.clear();
+      provider.forget();
+      for (const answer of answers) provider.script({ answer, times: 1 });
+      await new OpenAI({ baseURL: `http://127.0.0.1:${one.port}/v1`, apiKey: 'none', maxRetries: 0 }).chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'go' }] });
+      return provider.requests().at(-1).body;
+    };
+    const call = { finish: 'tools', tools: [{ id: 'c', name: 's__t', arguments: '{}' }] };
+    assert.equal((await ask(call, { text: 'done' })).messages.at(-1).content, 'ok');
+    await one.log({ msg: 'an MCP server does not tell its tools' });
+    assert.deepEqual((await ask({ text: 'done' })).tools.map((t) => t.function.name), ['s__t']);
+    assert.equal((await ask(call, { text: 'done' })).messages.at(-1).content, 'ok');
+    const from = one.lines.length;
+    away = false;
+    await one.log({ msg: 'an MCP server has told its tools' }, { from });
+    await one.stop();
+    await mcp.stop();
+  });
+
   test('one whose version nobody knows is left alone', async () => {
     const mcp = await bareServer([], { initialize: (req, res, { id }) => json(res, { jsonrpc: '2.0', id, result: { protocolVersion: '2031-01-01' } }) });
     const one = await start({ tools: [{ name: 's', kind: 'mcp', url: mcp.url }] });

@@ -4,12 +4,14 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import OpenAI from 'openai';
 import { start as startProvider } from '../providers/lib/index.mjs';
+import { certs } from '../providers/lib/certs.mjs';
 import { sdkServer, statelessServer } from './lib/mcp.mjs';
 import { duration, eventually, ms, start } from './lib/server.mjs';
 
 const kinds = {
   sessions: {}, json: { json: true }, stateless: { sessions: false }, stateless_json: { sessions: false, json: true },
   resumable: { events: true }, guarded: { headers: { authorization: 'Bearer hush', 'x-team': 'blue' } },
+  secure: { tls: certs().get('good') },
 };
 const newer = { newer: {}, newer_json: { responseMode: 'json' }, newer_sse: { responseMode: 'sse' }, both: { legacy: 'stateless' } };
 const servers = {};
@@ -23,13 +25,13 @@ before(async () => {
     providers: [{ name: 'fake', kind: 'openai', base_url: `http://127.0.0.1:${provider.port}/v1`, api_key: 'sk-1', breaker_failures: 0 }],
     tools: [...Object.keys(newer).map((name) => tool(name)), tool('sessions', { max_output_bytes: 1000, timeout: duration(3000) }), tool('json', { max_output_bytes: 1000 }), tool('stateless'),
       tool('stateless_json'), tool('resumable'), tool('guarded', { headers: ['Authorization: Bearer hush', 'X-Team: blue'] }),
-      tool('few', { url: servers.sessions.url, only: ['add', 'files.read'] }), tool('stranger', { url: servers.guarded.url }),
+      tool('secure', { ca_file: certs().caFile }), tool('few', { url: servers.sessions.url, only: ['add', 'files.read'] }), tool('stranger', { url: servers.guarded.url }), tool('doubtful', { url: servers.secure.url }),
       tool('nobody', { url: 'http://127.0.0.1:1/mcp' })],
   };
   settings.models = settings.tools.map((t) => ({ name: t.name, targets: [{ provider: 'fake' }], tools: [t.name] }));
   server = await start(settings);
   openai = new OpenAI({ baseURL: `http://127.0.0.1:${server.port}/v1`, apiKey: 'none', maxRetries: 0 });
-  for (const t of settings.tools.slice(0, -2)) await server.log({ msg: 'an MCP server has told its tools', tool: t.name });
+  for (const t of settings.tools.slice(0, -3)) await server.log({ msg: 'an MCP server has told its tools', tool: t.name });
 });
 after(async () => {
   await server.metricBecomes('runnel_turns_running', 0);
@@ -85,6 +87,7 @@ describe('what a server can is on offer', () => {
   test('nothing of a server that is not there, or does not let us in', async () => {
     assert.deepEqual(await offered('nobody'), []);
     assert.deepEqual(await offered('stranger'), []);
+    assert.deepEqual(await offered('doubtful'), [], 'its certificate is nobody\'s');
     const away = await server.log({ msg: 'an MCP server does not tell its tools', tool: 'nobody' });
     assert.match(away.what, /cannot be reached/);
     const out = await server.log({ msg: 'an MCP server does not tell its tools', tool: 'stranger' });

@@ -1,6 +1,7 @@
 // MCP servers: real ones, made with the SDK, and bare ones that do whatever a test wants.
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
@@ -9,9 +10,9 @@ import { createMcpHandler, McpServer as StatelessServer } from '@modelcontextpro
 import { z } from 'zod';
 
 // Listens on a free port of 127.0.0.1; `handle(req, res, body)` answers, and what came is kept.
-export async function listen(handle, { port = 0 } = {}) {
+export async function listen(handle, { port = 0, tls } = {}) {
   const seen = [];
-  const http = createServer(async (req, res) => {
+  const http = (tls ? (on) => createSecureServer(tls, on) : createServer)(async (req, res) => {
     const pieces = [];
     for await (const piece of req) pieces.push(piece);
     const text = Buffer.concat(pieces).toString();
@@ -24,7 +25,7 @@ export async function listen(handle, { port = 0 } = {}) {
   await new Promise((done) => http.listen(port, '127.0.0.1', done));
   return {
     port: http.address().port,
-    url: `http://127.0.0.1:${http.address().port}/mcp`,
+    url: `http${tls ? 's' : ''}://127.0.0.1:${http.address().port}/mcp`,
     seen,
     of: (method) => seen.filter((r) => r.body?.method === method),
     stop: () => new Promise((done) => { http.close(done); http.closeAllConnections(); }),
@@ -90,7 +91,7 @@ class Events {
 }
 
 // An MCP server of the SDK. With sessions it can forget() them, as one that was restarted has.
-export async function sdkServer({ sessions = true, json = false, events = false, headers = {} } = {}) {
+export async function sdkServer({ sessions = true, json = false, events = false, headers = {}, tls } = {}) {
   const transports = new Map(), log = [];
   const open = async () => {
     const transport = new StreamableHTTPServerTransport({
@@ -110,7 +111,7 @@ export async function sdkServer({ sessions = true, json = false, events = false,
     if (id && !transports.has(id)) return refuse(res, 404, 'Session not found');
     const transport = transports.get(id) ?? await open();
     await transport.handleRequest(req, res, body);
-  });
+  }, { tls });
   return { ...http, log, transports, forget: () => transports.clear() };
 }
 
