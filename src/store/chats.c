@@ -75,8 +75,8 @@ const struct pg_statement chat_statements[] = {
                            "SELECT " COLUMNS " FROM runnel.chat c WHERE " FITS
                            " ORDER BY c.id DESC LIMIT 1" },
     [RENAME] = { "chat_rename", CHANGE("title = $6") },
-    [ENTITLE] = { "chat_entitle", "UPDATE runnel.chat c SET title = $6 WHERE " CHAT_IS
-                                  " AND c.title = '' RETURNING " COLUMNS },
+    [ENTITLE] = { "chat_entitle", "UPDATE runnel.chat c SET title = CASE WHEN c.title = '' THEN $6 "
+                                  "ELSE c.title END WHERE " CHAT_IS " RETURNING " COLUMNS },
     [PIN] = { "chat_pin", CHANGE("is_pinned = $6") },
     [KEEP_SESSION] = { "chat_keep_session", CHANGE("provider_session = $6") },
     [ASSIGN] = { "chat_assign",

@@ -39,13 +39,28 @@ void turns_running(struct store *s, struct busy_call *c, const struct whose *w)
     verb_send(&c->verb);
 }
 
-static const struct verb_kind replace_kind = { NULL, NULL };
+static void replace_rows(struct verb *v, size_t step, const struct pg_rows *rows)
+{
+    (void)step;
+    LIST_OWNER(v, struct message_call, verb)->total = (int64_t)pg_n_touched(rows);
+}
+
+static void judge_replaced(struct verb *v)
+{
+    if (LIST_OWNER(v, struct message_call, verb)->total == 0)
+        v->end = STORE_NOT_FOUND;
+}
+
+static const struct verb_kind replace_kind = { replace_rows, judge_replaced };
 
 void messages_replace(struct store *s, struct message_call *c, const struct whose *w,
                       struct chat_name chat, int64_t from_seq)
 {
     struct pg_work *work = verb_begin(s, &c->verb, &replace_kind);
 
+    c->messages = NULL;
+    c->n = 0;
+    c->total = 0;
     pg_step(work, &session_statements[REPLACE]);
     put_chat(work, w, chat);
     pg_int(work, from_seq);

@@ -12,7 +12,8 @@ struct busy_call {
 
 void turns_running(struct store *s, struct busy_call *c, const struct whose *w);
 
-/* That message and all behind it have been asked for anew: so it says in their `more`. */
+/* That message and all behind it have been asked for anew: so it says in their `more`. How many
+ * they are is in the call's total. */
 void messages_replace(struct store *s, struct message_call *c, const struct whose *w,
                       struct chat_name chat, int64_t from_seq);
 

@@ -45,6 +45,9 @@ static const char *const made[] = {
     " SELECT 1, id, 'annas-turn', now()::date, 5, 5, now() + interval '1 hour'"
     " FROM runnel.allowance",
     "INSERT INTO runnel.spending SELECT 1, id, now()::date, 7, 7 FROM runnel.allowance",
+    "INSERT INTO runnel.pending (tenant, chat, key, content, is_assistants, context, model,"
+    " api_key, account, is_limited) SELECT 1, id, 'annas-waiting', '" SECRET "', false, '" SECRET
+    "', 'm', 0, 0, false FROM runnel.chat",
     "INSERT INTO runnel.billed VALUES (1, 'annas-last-turn')",
     "INSERT INTO runnel.usage (tenant, day, api_key, model) SELECT 1, now()::date, id, 'm'"
     " FROM runnel.api_key",
@@ -96,6 +99,7 @@ static uint64_t annas_things(void)
         " uid = 'annas-chat' AND dialect = 'xcx')",
         "turn t WHERE tenant = 1 AND (owner = 'anna' OR id = 'annas-turn')",
         "journal t WHERE tenant = 1 AND turn = 'annas-turn'",
+        "pending t WHERE tenant = 1",
         "account t WHERE tenant = 1 AND subject = 'anna'",
         "api_key t WHERE tenant = 1",
         "allowance t WHERE tenant = 1",
@@ -180,9 +184,10 @@ static size_t count_verbs(const char *header)
 /* Not of lookup.h, where the operator's own queries are asked, nor of operator.h. */
 TEST(no_verb_of_the_headers_is_missing)
 {
-    static const char *const headers[] = { "src/store/chats.h",  "src/store/messages.h",
-                                           "src/store/turns.h",  "src/store/running.h",
-                                           "src/store/askers.h", "src/store/budget.h" };
+    static const char *const headers[] = { "src/store/chats.h",   "src/store/messages.h",
+                                           "src/store/turns.h",   "src/store/running.h",
+                                           "src/store/askers.h",  "src/store/budget.h",
+                                           "src/store/pending.h", "src/store/sessions.h" };
     size_t                   n = 0;
 
     for (size_t i = 0; i < COUNT(headers); i++)

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "chat/event_bytes.h"
 #include "store/budget.h"
+#include "store/pending.h"
+#include "store/sessions.h"
 #include "wire/sha256.h"
 
 enum { SEEN_MAX = 1 << 20 };
@@ -60,6 +62,7 @@ CHAT_VERB(chat_open, NEW_CHAT(p))
 CHAT_VERB(chat_take_up, NEW_CHAT(p), &reuse)
 CHAT_VERB(chat_find, p->chat)
 CHAT_VERB(chat_rename, p->chat, p->title)
+CHAT_VERB(chat_entitle, p->chat, p->title)
 CHAT_VERB(chat_pin, p->chat, true)
 CHAT_VERB(chat_keep_session, p->chat, p->session)
 CHAT_VERB(chat_assign, p->chat, p->owner)
@@ -115,6 +118,76 @@ static void try_message_search(const struct probe *p, struct outcome *o)
 
     AWAIT(c, message_search(store, &c, &p->whose, p->content, p->limit));
     tell_messages(&c, o);
+}
+
+static void try_messages_replace(const struct probe *p, struct outcome *o)
+{
+    struct message_call c = { 0 };
+
+    AWAIT(c, messages_replace(store, &c, &p->whose, p->chat, p->seq));
+    o->end = c.verb.end;
+    o->n = (size_t)c.total;
+    verb_drop(&c.verb);
+}
+
+/* ---- what waits --------------------------------------------------------------------------- */
+
+static void tell_pending(struct pending_call *c, struct outcome *o)
+{
+    o->end = c->verb.end;
+    o->n = c->n + c->is_queued;
+    for (size_t i = 0; i < c->n; i++)
+        SEE(o, c->all[i].content, c->all[i].context, c->all[i].key, c->all[i].model);
+    verb_drop(&c->verb);
+}
+
+static void try_pending_put(const struct probe *p, struct outcome *o)
+{
+    struct pending_call c = { 0 };
+
+    AWAIT(c, pending_put(store, &c, &p->whose, p->chat,
+                         &(struct pending){ .key = p->once,
+                                            .content = p->content,
+                                            .context = p->name,
+                                            .model = p->model,
+                                            .asker = { .key = p->api_key } },
+                         true));
+    tell_pending(&c, o);
+}
+
+static void try_pending_take(const struct probe *p, struct outcome *o)
+{
+    struct pending_call c = { 0 };
+
+    (void)p;
+    AWAIT(c, pending_take(store, &c));
+    tell_pending(&c, o);
+}
+
+static void try_pending_drop(const struct probe *p, struct outcome *o)
+{
+    struct pending_call c = { 0 };
+
+    AWAIT(c, pending_drop(store, &c, p->whose.tenant, 0));
+    tell_pending(&c, o);
+}
+
+static void try_pending_list(const struct probe *p, struct outcome *o)
+{
+    struct pending_call c = { 0 };
+
+    AWAIT(c, pending_list(store, &c, &p->whose, p->chat));
+    tell_pending(&c, o);
+}
+
+static void try_turns_running(const struct probe *p, struct outcome *o)
+{
+    struct busy_call c = { 0 };
+
+    AWAIT(c, turns_running(store, &c, &p->whose));
+    o->end = c.verb.end;
+    o->n = c.n;
+    verb_drop(&c.verb);
 }
 
 /* ---- turns ----------------------------------------------------------------------------- */
@@ -306,6 +379,7 @@ const struct verb_row verb_rows[] = {
     ROW(chat_take_up, VERB_MAKES_OWN, false, true, true, 8),
     ROW(chat_find, VERB_FINDS_NOTHING, false, true, true, 3),
     ROW(chat_rename, VERB_FINDS_NOTHING, true, true, true, 4),
+    ROW(chat_entitle, VERB_FINDS_NOTHING, false, true, true, 4),
     ROW(chat_pin, VERB_FINDS_NOTHING, true, true, true, 3),
     ROW(chat_keep_session, VERB_FINDS_NOTHING, true, true, true, 4),
     ROW(chat_assign, VERB_FINDS_NOTHING, true, true, true, 4),
@@ -317,6 +391,12 @@ const struct verb_row verb_rows[] = {
     ROW(message_last, VERB_FINDS_NOTHING, false, true, true, 3),
     ROW(message_annotate, VERB_FINDS_NOTHING, true, true, true, 4),
     ROW(message_search, VERB_LISTS_NOTHING, false, true, true, 3),
+    ROW(messages_replace, VERB_FINDS_NOTHING, true, true, true, 3),
+    ROW(pending_put, VERB_FINDS_NOTHING, true, true, true, 7),
+    ROW(pending_take, VERB_KEEPS_HOUSE, false, false, true, 0),
+    ROW(pending_drop, VERB_KEEPS_HOUSE, false, false, true, 0),
+    ROW(pending_list, VERB_FINDS_NOTHING, false, true, true, 3),
+    ROW(turns_running, VERB_LISTS_NOTHING, false, false, true, 1),
     ROW(turn_claim, VERB_MAKES_OWN, false, true, true, 11),
     ROW(turn_find_key, VERB_FINDS_NOTHING, false, false, true, 2),
     ROW(turn_end, VERB_IS_ANOTHERS, true, false, true, 8),

@@ -271,6 +271,7 @@ describe('a message while an answer is made', () => {
   test('of two that come at once one waits, in whichever process', async () => {
     const other = await s.serve();
     const id = await anna.made();
+    s.provider.script({ answer: { first: ms(500) }, times: 4 });
     const all = await Promise.all([server, other, server, other].map((on, i) => anna.hear(id, `m${i}`, {}, { on })));
     assert.equal(all.filter((h) => h.text).length, 1);
     assert.equal(all.filter((h) => h.types.join() === EMPTY.join()).length, 3);
