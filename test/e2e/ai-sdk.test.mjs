@@ -125,6 +125,20 @@ for (const [version, name] of Object.entries(VERSIONS)) {
       assert.deepEqual((await anna.said(chatId)).map(([, c]) => c), ['one', 'good', 'two and a half', 'two and a half']);
       assert.deepEqual((await s.db.sql("SELECT count(*) FROM runnel.message m JOIN runnel.chat c ON c.id = m.chat WHERE m.more ? 'replaced' AND c.more->>'id' = '" + chatId + "'")), [['4']]);
     });
+    test('tools that are run here', async () => {
+      const own = new Person(await s.serve({ tools: ['calculator'] })), chatId = `chat-${++chats}`;
+      s.provider.script({ answer: { text: 'Let me see.', finish: 'tools', tools: [{ id: 'c1', name: 'calculator', arguments: '{"expression": "6*7"}' }, { id: 'c2', name: 'calculator', arguments: '{"expr' }] }, times: 1 });
+      s.provider.script({ answer: { text: 'It is 42.' }, times: 1 });
+      const m = await well(await send(own, [user('how much')], { chatId }));
+      const tools = m.parts.filter((p) => p.type === 'tool-calculator');
+      assert.deepEqual(tools.map((t) => t.state), ['output-available', 'output-error']);
+      assert.deepEqual(tools[0].input, { expression: '6*7' });
+      assert.ok(tools[0].output.includes('42') && tools[1].errorText);
+      assert.deepEqual(m.parts.filter((p) => p.type === 'text').map((p) => p.text), ['Let me see.', 'It is 42.']);
+      assert.equal(m.parts.filter((p) => p.type === 'step-start').length, 2);
+      s.provider.script({ answer: { text: 'ok' }, times: 1 });
+      assert.equal(texts(await well(await send(own, [user('how much'), m, user('thanks')], { chatId }))), 'ok');
+    });
     test('chats are their owner\'s, though two call theirs alike', async () => {
       const chatId = `chat-${++chats}`, boris = new Person(server, 'boris');
       await well(await send(anna, [user('a secret')], { chatId }));

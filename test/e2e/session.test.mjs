@@ -310,6 +310,52 @@ describe('a message while an answer is made', () => {
   });
 });
 
+describe('tools that are run here', () => {
+  const call = (id, expression) => ({ id, name: 'calculator', arguments: typeof expression === 'string' ? JSON.stringify({ expression }) : '{"expr' });
+  let own;
+  before(async () => { own = new Person(await s.serve({ tools: ['calculator'] })); });
+
+  test('a step for each round, and parts for each call', async () => {
+    const id = await own.made();
+    s.provider.script({ answer: { text: 'Let me see.', finish: 'tools', tools: [call('c1', '6*7'), call('c2', '1+1')], usage: { input: 10, output: 5 } }, times: 1 });
+    s.provider.script({ answer: { text: 'It is 42.', usage: { input: 20, output: 7 } }, times: 1 });
+    const h = await own.hear(id, 'how much');
+    const steps = h.types.filter((t) => !t.endsWith('-delta'));
+    assert.deepEqual(steps, ['start', 'start-step', 'text-start', 'text-end', 'tool-input-start', 'tool-input-start', 'tool-input-available', 'tool-input-available',
+      'tool-output-available', 'tool-output-available', 'finish-step', 'start-step', 'text-start', 'text-end', 'finish-step', 'finish']);
+    const [c1, c2] = h.parts.filter((p) => p.type === 'tool-input-available');
+    assert.deepEqual(c1, { type: 'tool-input-available', toolCallId: c1.toolCallId, toolName: 'calculator', input: { expression: '6*7' } });
+    assert.notEqual(c1.toolCallId, c2.toolCallId);
+    const out = h.parts.filter((p) => p.type === 'tool-output-available');
+    assert.deepEqual(out.map((p) => [p.toolCallId, typeof p.output]), [[c1.toolCallId, 'string'], [c2.toolCallId, 'string']]);
+    assert.ok(out[0].output.includes('42'));
+    const shown = (await own.show(id)).messages;
+    assert.deepEqual(shown.map((m) => [m.role, m.content, m.tool_calls?.length ?? 0, !!m.tool_call_id]),
+      [['user', 'how much', 0, false], ['assistant', 'Let me see.', 2, false], ['tool', out[0].output, 0, true], ['tool', out[1].output, 0, true], ['assistant', 'It is 42.', 0, false]]);
+    assert.deepEqual((await own.show(id)).usage, [{ prompt_tokens: 30, completion_tokens: 12, total_tokens: 42 }]);
+    s.provider.script({ answer: { text: 'ok' }, times: 1 });
+    await own.hear(id, 'thanks');
+    assert.deepEqual(s.asked().at(-1).messages.map((m) => m.role), ['user', 'assistant', 'tool', 'tool', 'assistant', 'user']);
+    assert.deepEqual(s.provider.requests().at(-1).problems, []);
+  });
+  test('arguments that cannot be read: an empty input, and an error for the output', async () => {
+    s.provider.script({ answer: { finish: 'tools', tools: [call('c1', null)] }, times: 1 });
+    s.provider.script({ answer: { text: 'sorry' }, times: 1 });
+    const h = await own.hear(await own.made(), 'how much');
+    assert.deepEqual(h.parts.find((p) => p.type === 'tool-input-available').input, {});
+    assert.ok(h.parts.find((p) => p.type === 'tool-output-error').errorText);
+    assert.deepEqual([h.text, h.error], ['sorry', null]);
+  });
+  test('another reader sees the same parts', async () => {
+    const id = await own.made();
+    s.provider.script({ answer: { finish: 'tools', tools: [call('c1', '2+2')] }, times: 1 });
+    s.provider.script({ answer: { text: 'It is 4.' }, times: 1 });
+    const h = await own.hear(id, 'how much');
+    const task = await own.server.sql(`SELECT t.id FROM runnel.turn t JOIN runnel.chat c ON c.id = t.chat WHERE c.uid = '${id}'`);
+    assert.deepEqual((await heard(await own.fetch(`/tasks/${task[0][0]}/stream`))).parts, h.parts);
+  });
+});
+
 describe('titles', () => {
   const titled = (own, id) => eventually(async () => assert.ok((await own.show(id)).title), ms(5000));
   test('are found by a model, from the first question alone', async () => {
@@ -346,7 +392,7 @@ describe('the rest', () => {
   test('health, lifetimes, operations', async () => {
     const open = new Person(await s.serve({ session: { stream_ttl: '90s', service_keys: ['service-1'] } }), null);
     assert.deepEqual(await open.get('/health'), { status: 'healthy', service: 'chat', version: '0.1.0' });
-    assert.deepEqual(await s.db.sql("SELECT count(*) FROM runnel.chat WHERE mode = 'trial'"), [['0']]);
+    assert.deepEqual(await open.server.sql("SELECT count(*) FROM runnel.chat WHERE mode = 'trial'"), [['0']]);
     const own = new Person(open.server);
     assert.deepEqual(await own.get('/config/ttl'), { stream_ttl_seconds: 90, stream_ttl_ms: 90000 });
     const complete = (key) => body(open.fetch('/operations/op-1/complete', { method: 'POST', body: { success: true }, headers: key ? { 'x-api-key': key } : {} }));

@@ -65,16 +65,19 @@ export async function stage() {
   s.cluster = await cluster({ fast: true });
   s.provider = await startProvider({ kind: 'openai', key: 'k', control: false });
   s.db = await database({ on: s.cluster });
-  s.settings = ({ session = {}, kept = true, open = false, pace = 20, ...more } = {}) => ({
-    ...(kept && { database: { url: s.db.url } }),
+  s.settings = ({ session = {}, db = s.db, kept = true, open = false, tools, pace = 20, ...more } = {}) => ({
+    ...(kept && { database: { url: db.url } }),
     ...(!open && { access: { jwt_key: SECRET, new_accounts: 'approved' } }),
     turns: { lease: duration(1500), ...more.turns },
     providers: [{ name: 'slow', kind: 'echo', tokens_per_second: pace }, { name: 'asked', kind: 'openai', base_url: `${s.provider.url}/v1`, api_key: 'k', retries: 0, breaker_failures: 0 }],
-    models: [{ name: 'asked', targets: [{ provider: 'asked' }] }, { name: 'slow', targets: [{ provider: 'slow' }] }],
+    models: [{ name: 'asked', targets: [{ provider: 'asked' }], ...(tools && { tools }) }, { name: 'slow', targets: [{ provider: 'slow' }] }],
     dialects: { session },
   });
   s.serve = async (more) => {
-    const server = await start(s.settings(more));
+    // What waits in a database any of its services may ask, so that each with its own mind has its own.
+    const db = more?.session || more?.tools ? await database({ on: s.cluster }) : s.db;
+    const server = await start(s.settings({ db, ...more }));
+    server.sql = db.sql;
     s.servers.push(server);
     if (more?.kept !== false) await becomesReady(server, ms(10000));
     return server;
