@@ -92,13 +92,11 @@ static struct str shown(struct str s)
     return http_is_plain_value(s) && s.n <= 100 ? s : STR("(something odd)");
 }
 
-static const struct str mark = STR_INIT("\xef\xbb\xbf");
-
+/* Of a body that was cut the last character may be, too. */
 static bool write_body(const struct http_answer *a, struct buf *out)
 {
     struct str charset = charset_of(a->content_type), type = http_media_type(a->content_type);
-    struct str body = str_starts(a->body, mark) ? str_from(a->body, mark.n) : a->body;
-    bool       is_whole = good_length(body) + 4 > body.n;  /* its last character may be cut */
+    bool       is_whole = good_length(a->body) + 4 > a->body.n;
 
     if (!http_answer_is_text(a->content_type)) {
         buf_addf(out, "The answer is of the type %.*s, which is not text.", STR_ARG(shown(type)));
@@ -113,7 +111,7 @@ static bool write_body(const struct http_answer *a, struct buf *out)
                  STR_ARG(shown(charset)));
         return false;
     }
-    add_whole(body, out);
+    add_whole(a->body, out);
     return true;
 }
 
@@ -126,21 +124,24 @@ static void write_status(int status, struct buf *out)
 
 bool http_answer_write(const struct http_answer *a, struct buf *out)
 {
-    struct http_answer said = *a;
+    static const struct str mark = STR_INIT("\xef\xbb\xbf");
+    struct http_answer      said = *a;
 
-    if (http_answer_is_good(a->status) && a->body.n)
-        return write_body(a, out);
+    if (str_starts(a->body, mark))
+        said.body = str_from(a->body, mark.n);
+    if (http_answer_is_good(a->status) && said.body.n)
+        return write_body(&said, out);
     write_status(a->status, out);
     if (http_answer_is_good(a->status)) {
         buf_lit(out, ", without content.");
         return true;
     }
-    if (!a->body.n) {
+    if (!said.body.n) {
         buf_lit(out, ".");
         return false;
     }
     buf_lit(out, ":\n");
-    said.body = utf8_clip(a->body, HTTP_ANSWER_ERROR_MAX);
+    said.body = utf8_clip(said.body, HTTP_ANSWER_ERROR_MAX);
     write_body(&said, out);
     return false;
 }

@@ -60,6 +60,8 @@ TEST(a_status_is_told)
                   "The service answered HTTP 204 No Content, without content.");
     check_written(200, "text/plain", STR(""), true,
                   "The service answered HTTP 200 OK, without content.");
+    check_written(200, "text/plain", STR("\xef\xbb\xbf"), true,
+                  "The service answered HTTP 200 OK, without content.");
     check_written(404, "application/json", STR("{\"e\":1}"), false,
                   "The service answered HTTP 404 Not Found:\n{\"e\":1}");
     check_written(500, NULL, STR(""), false,
