@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/deadline.h"
 #include "base/host.h"
 #include "base/mem.h"
 #include "base/note.h"
@@ -26,6 +27,7 @@ enum {
     WORDS_MAX_BYTES = 16 * 1024,
     REDIRECTS_MAX = 5,
     REACH_S = 10,
+    REFUSAL_MS = 2000,
     MAX_OPEN = 64,
     MAX_IDLE = 8,
     MAX_WAITING = 1000,
@@ -51,6 +53,7 @@ struct tool_run {
     unsigned          redirects;
     bool              is_elsewhere;           /* and so without our secrets     */
     int               status;                 /* 0: there is no head yet        */
+    struct deadline   refusal_time;           /* for the body of what is no success */
     struct buf        location, content_type, answer;
     struct buf        words;                  /* what went wrong; empty: nothing */
 };
@@ -66,6 +69,7 @@ static struct service *service_of(const struct tool_run *r)
 
 static void run_free(struct tool_run *r)
 {
+    deadline_disarm(&r->refusal_time);
     buf_release(&r->url);
     buf_release(&r->body);
     buf_release(&r->location);
@@ -130,6 +134,8 @@ static void on_head(struct http_fetch *f, int status, const struct http_fields *
     r->status = status;
     r->answer = BUF(most + CHARACTER_MAX);    /* so that one sees that there was more */
     buf_add(&r->content_type, http_fields_nth(fields, STR("content-type"), 0));
+    if (!http_answer_is_good(status))
+        deadline_arm(&r->refusal_time, clock_now() + REFUSAL_MS * CLOCK_MS);
     if (http_is_redirect(status))
         buf_add(&r->location, http_fields_nth(fields, STR("location"), 0));
 }
@@ -152,6 +158,15 @@ static void on_flush(struct http_fetch *f)
         http_fetch_leave(f);                  /* its body is short              */
     else
         http_fetch_cancel(f);
+    note_leave(&r->note);
+}
+
+/* What the service wants to say is clear, even if it never ends. */
+static void refused_long_enough(struct deadline *d)
+{
+    struct tool_run *r = LIST_OWNER(d, struct tool_run, refusal_time);
+
+    http_fetch_cancel(&r->fetch);
     note_leave(&r->note);
 }
 
@@ -270,6 +285,7 @@ static void on_note(struct note *n)
 {
     struct tool_run *r = LIST_OWNER(n, struct tool_run, note);
 
+    deadline_disarm(&r->refusal_time);
     if (r->words.n)
         tell_failure(r);
     else if (r->location.n)
@@ -286,6 +302,7 @@ static struct tool_run *start(struct tool *t, const struct tool_order *o, struct
     r->tool = t;
     r->ear = ear;
     r->note.run = on_note;
+    r->refusal_time.run = refused_long_enough;
     r->method = s->order.method;
     r->url = BUF(URL_MAX_BYTES);
     r->body = BUF(BODY_MAX_BYTES);

@@ -234,7 +234,11 @@ static bool service_answer(int fd, const char *request)
             service_say(fd, service_texts[i].answer);
             return false;
         }
-    if (service_begins(path, "/endless"))
+    if (service_begins(path, "/sulks") &&
+        service_say(
+            fd, "HTTP/1.1 503 No\r\ncontent-type: text/plain\r\ncontent-length: 100\r\n\r\nnot"))
+        service_wait_for_the_end(fd);
+    else if (service_begins(path, "/endless"))
         service_pour(fd, "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n");
     else if (service_begins(path, "/huge"))
         service_pour(fd, "HTTP/1.1 200 OK\r\ncontent-length: 104857600\r\n\r\n");
