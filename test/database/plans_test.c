@@ -3,6 +3,8 @@
  */
 #include "base/clock.h"
 #include "database/kept.h"
+#include "store/pending.h"
+#include "store/sessions.h"
 
 enum { STATEMENTS_MAX = 64 };
 
@@ -24,6 +26,10 @@ static const char *const fill[] = {
     "CASE WHEN c.id % 200 <> 1 THEN now() - c.id * interval '1 second' END, "
     "CASE WHEN c.id % 200 = 1 THEN now() + (c.id % 100) * interval '1 second' END, 'p1', "
     "c.id % 200 = 2 FROM runnel.chat c",
+
+    "INSERT INTO runnel.pending (tenant, chat, key, content, is_assistants, context, model, "
+    "api_key, account, is_limited) SELECT c.tenant, c.id, 'k' || n, 'words', false, '', '', 0, 0, "
+    "false FROM runnel.chat c, generate_series(1, 3) n WHERE c.id % 10 = 1",
 
     ("INSERT INTO runnel.journal (tenant, turn, seq, events) SELECT tenant, id, s, '\\x01' "
      "FROM runnel.turn, generate_series(0, 99) s WHERE has_journal OR state = 'streaming'"),
@@ -77,6 +83,15 @@ static const char *const rows[] = {
     "journal_add('p1', '{1,1}', '{t101,t201}', '{5,5}', '{\"\\\\x01\",\"\\\\x01\"}')",
     "journals_clear(600000, 100)",
     "turns_forget(600000, 100)",
+    "chat_entitle(" CHAT ", 't')",
+    "messages_replace(" CHAT ", 50)",
+    "turns_running_of_owner(1, 'anna')",
+    "pending_lock(" CHAT ")",
+    "pending_put(" CHAT ", 'k', 'a', false, '', '', 0, 0, false)",
+    "pending_let_through(" CHAT ", 'k', true)",
+    "pending_was_put(" CHAT ", 'k')",
+    "pending_chat(" CHAT ")",
+    "pending_list(" CHAT ", 100)",
     "turns_take('p1', 30000, 32, '{1,1}', '{t101,t201}')",
 };
 
@@ -86,8 +101,9 @@ static struct pg_statement *explain;          /* those of the rows              
 /* Each row is explained on a connection that has prepared the store's statements. */
 static void make_statements(void)
 {
-    static const struct pg_statement *const tables[] = { chat_statements, message_statements,
-                                                         turn_statements, running_statements };
+    static const struct pg_statement *const tables[] = { chat_statements,    message_statements,
+                                                         turn_statements,    running_statements,
+                                                         session_statements, pending_statements };
     static char                             names[COUNT(rows)][20], sqls[COUNT(rows)][300];
     size_t                                  n = 0;
 
