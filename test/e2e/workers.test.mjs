@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { allGone, areWhole, children, crowd, descriptors, died, eventually, get, isAlive, isWhole, knock, ms, run, scratch, sleep, start, STREAMS, words } from './lib/crew.mjs';
+import { allGone, areWhole, children, crowd, descriptors, died, eventually, get, isAlive, isWhole, knock, ms, run, scratch, sleep, sockets, start, STREAMS, words } from './lib/crew.mjs';
 import { database } from './lib/database.mjs';
 import * as durable from './lib/durable.mjs';
 import { cluster } from './lib/postgres.mjs';
@@ -189,6 +189,20 @@ describe('what they know together', () => {
     await s.stop();
   });
 
+  test('nothing of what must be unlike: no two requests have one id', async () => {
+    const s = await start(echo(0));
+    const ids = [];
+    const some = async () => { for (let i = 0; i < 100; i++) ids.push((await get(s.port, '/livez', 'Connection: close')).header('x-request-id')); };
+    await some();
+    for (const pid of await all(s)) process.kill(pid, 'SIGKILL');
+    await s.metricBecomes('runnel_workers_died_total', 3);
+    await serving(s);
+    await some();
+    assert.equal(new Set(ids).size, 200);
+    assert.ok(ids.every((id) => id.length > 10));
+    await s.stop();
+  });
+
   test('what they do not share is a notice of `runnel check`', async () => {
     const r = await run(['check'], { env: { RUNNEL_WORKERS: '4', RUNNEL_DATABASE_URL: 'postgresql:///runnel' } });
     assert.equal(r.code, 0, r.stderr);
@@ -213,6 +227,9 @@ describe('HUP', () => {
     await areWhole(readers);
     await fine();
     assert.equal(await s.metric('runnel_reloads_total', { result: 'done' }), 1);
+    for (const pid of await all(s)) process.kill(pid, 'SIGKILL');
+    await s.metricBecomes('runnel_workers_died_total', 3);
+    for (let i = 0; i < 10; i++) assert.equal((await get(s.port, '/v1/models', 'Connection: close')).json.data.length, 2);
     await s.stop();
   });
 
@@ -277,6 +294,7 @@ describe('a death', () => {
       process.kill(pid, 'SIGKILL');
       rests.push((await died(s, from)).again_in_ms);
       const began = performance.now();
+      if (want >= 1000) assert.equal(await s.metric('runnel_workers'), 2);
       if (want >= 1000) assert.deepEqual([...new Set(await whoAnswers(s, 40))].sort(), ['2', '3']);
       await s.log({ msg: 'worker ready', worker: '1' }, { from });
       assert.ok(performance.now() - began >= want - 20, `it came after ${performance.now() - began} ms`);
@@ -286,8 +304,12 @@ describe('a death', () => {
     await s.stop();
   });
 
-  test('descriptors are not left behind', async () => {
+  test('descriptors are not left behind, and each has its own port only', async () => {
     const s = await start(echo(0));
+    const isPort = new Set(sockets(s.pid));
+    assert.equal(isPort.size, 3);
+    const ports = async () => (await all(s)).map((pid) => sockets(pid).filter((socket) => isPort.has(socket)));
+    assert.deepEqual((await ports()).map((own) => own.length), [1, 1, 1]);
     await whoAnswers(s);                      // whoever has served has one more, for good
     const before = [descriptors(s.pid), ...(await all(s)).map(descriptors)];
     for (let round = 0; round < 2; round++) {
@@ -299,6 +321,7 @@ describe('a death', () => {
     await whoAnswers(s);
     const pids = await all(s);
     await eventually(() => assert.deepEqual([descriptors(s.pid), ...pids.map(descriptors)], before), ms(5000));
+    assert.deepEqual((await ports()).flat().sort(), [...isPort].sort());
     await s.stop();
   });
 });
@@ -383,7 +406,7 @@ describe('with a database', () => {
   test('after a SIGKILL every reader resumes, anywhere, and has all that was kept', { timeout: ms(120000) }, async () => {
     const s = await serve({ pace: 20 });
     const text = durable.words(200, 'k');
-    const readers = await durable.crowd(s, Math.min(STREAMS, 60));
+    const readers = await durable.crowd(s, process.env.RUNNEL_STREAMS ? STREAMS : 60);
     const reading = Promise.all(readers.map((r) => r.ask(s, text)));
     await Promise.all(readers.map((r) => r.heardSome(5, ms(40000))));
     await sleep(ms(1500));

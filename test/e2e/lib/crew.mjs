@@ -37,6 +37,15 @@ export const descriptors = (pid) => readdirSync(`/proc/${pid}/fd`).map((fd) => {
   }
 }).filter(Boolean).sort();
 
+// The sockets behind its own descriptors, without the log's.
+export const sockets = (pid) => readdirSync(`/proc/${pid}/fd`).filter((fd) => fd > 2).map((fd) => {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`);
+  } catch {
+    return '';
+  }
+}).filter((link) => link.startsWith('socket:'));
+
 // ---- one program after the other ----------------------------------------------------------------
 
 // The program in a place of its own, where the test may put another one. `lie` is a script
