@@ -26,14 +26,27 @@ static struct {
     char     path[PATH_MAX];
     pid_t    pid;                             /* of the new one; 0: there is none */
     int      ready;                           /* what it tells                  */
+    int      teller;                          /* where this one tells it; 0: nobody waits */
     uint64_t until;
 } upgrade;
+
+/* It is not for those whom this program starts. */
+static void take_teller(void)
+{
+    const char *text = getenv(READY_VARIABLE);
+    int         fd = text ? (int)strtol(text, NULL, 10) : 0;
+
+    unsetenv(READY_VARIABLE);
+    if (fd > STDERR_FILENO && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+        upgrade.teller = fd;
+}
 
 /* Where it was started from, which may be a link that leads to a newer one by now. */
 void upgrade_remember(char **argv)
 {
     ssize_t n = -1;
 
+    take_teller();
     upgrade.argv = argv;
     if (strchr(argv[0], '/')) {
         snprintf(upgrade.path, sizeof upgrade.path, "%s", argv[0]);
@@ -206,32 +219,21 @@ void upgrade_give_up(void)
 
 /* ---- the new one ------------------------------------------------------------------------------- */
 
-static int take_ready_end(void)
-{
-    const char *text = getenv(READY_VARIABLE);
-    int         fd = text ? (int)strtol(text, NULL, 10) : -1;
-
-    unsetenv(READY_VARIABLE);
-    return fd > STDERR_FILENO ? fd : -1;
-}
-
 void upgrade_tell_ready(void)
 {
-    int fd = take_ready_end();
-
-    if (fd < 0)
+    if (!upgrade.teller)
         return;
-    if (write(fd, "r", 1) != 1)
+    if (write(upgrade.teller, "r", 1) != 1)
         LOG(LOG_WARN, L_MSG("nobody waits for this program any more"));
-    close(fd);
+    close(upgrade.teller);
+    upgrade.teller = 0;
 }
 
 void upgrade_leave(void)
 {
-    int fd = take_ready_end();
-
-    if (fd >= 0)
-        close(fd);
+    if (upgrade.teller)
+        close(upgrade.teller);
+    upgrade.teller = 0;
     if (upgrade.pid)
         end_as(UPGRADE_FAILED);
 }

@@ -11,8 +11,10 @@
 
 enum upgrade { UPGRADE_NONE, UPGRADE_STARTS, UPGRADE_SERVES, UPGRADE_FAILED };
 
+/* First of all: how this program was started, and by whom. The words stay the caller's. */
+void upgrade_remember(char **argv);
+
 /* ---- for the old one ---- */
-void         upgrade_remember(char **argv);   /* how it was started; stays the caller's */
 void         upgrade_start(const struct ports *p);
 enum upgrade upgrade_look(void);              /* the two at the end are told once */
 bool         upgrade_is_under_way(void);

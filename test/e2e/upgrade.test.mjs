@@ -7,7 +7,7 @@ import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { start as startProvider } from '../providers/lib/index.mjs';
-import { allGone, areWhole, children, crowd, descriptors, eventually, fails, finish, get, isAlive, knock, link, ms, place, run, scratch, sleep, start, STREAMS, upgrade, words } from './lib/crew.mjs';
+import { allGone, areWhole, calm, children, crowd, descriptors, eventually, fails, finish, get, isAlive, knock, link, ms, place, run, scratch, sleep, start, STREAMS, upgrade, words } from './lib/crew.mjs';
 import { database } from './lib/database.mjs';
 import * as durable from './lib/durable.mjs';
 import { cluster } from './lib/postgres.mjs';
@@ -63,7 +63,7 @@ describe('one after the other', () => {
     const s = await start(echo(0, { workers: 2 }));
     await answers(s.port, 30);
     const seen = (pid) => [descriptors(pid), ...children(pid).map(descriptors)];
-    const first = seen(s.pid);
+    const first = await calm(() => seen(s.pid));
     const pids = [s.pid];
     for (let i = 0; i < 3; i++) {
       const { pid } = await upgrade(s, pids.at(-1));

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { allGone, areWhole, children, crowd, descriptors, died, eventually, get, isAlive, isWhole, knock, ms, run, scratch, sleep, sockets, start, STREAMS, words } from './lib/crew.mjs';
+import { allGone, areWhole, calm, children, crowd, descriptors, died, eventually, get, isAlive, isWhole, knock, ms, run, scratch, sleep, sockets, start, STREAMS, words } from './lib/crew.mjs';
 import { database } from './lib/database.mjs';
 import * as durable from './lib/durable.mjs';
 import { cluster } from './lib/postgres.mjs';
@@ -311,7 +311,8 @@ describe('a death', () => {
     const ports = async () => (await all(s)).map((pid) => sockets(pid).filter((socket) => isPort.has(socket)));
     assert.deepEqual((await ports()).map((own) => own.length), [1, 1, 1]);
     await whoAnswers(s);                      // whoever has served has one more, for good
-    const before = [descriptors(s.pid), ...(await all(s)).map(descriptors)];
+    const now = await all(s);
+    const before = await calm(() => [s.pid, ...now].map(descriptors));
     for (let round = 0; round < 2; round++) {
       for (const pid of await all(s)) process.kill(pid, 'SIGKILL');
       s.kill('SIGHUP');

@@ -37,6 +37,18 @@ export const descriptors = (pid) => readdirSync(`/proc/${pid}/fd`).map((fd) => {
   }
 }).filter(Boolean).sort();
 
+// What is seen when nothing moves any more: the same five times in a row.
+export async function calm(look) {
+  let seen = look();
+  for (let times = 1; times < 5; times++) {
+    await sleep(ms(50));
+    const now = look();
+    if (JSON.stringify(now) !== JSON.stringify(seen)) times = 0;
+    seen = now;
+  }
+  return seen;
+}
+
 // The sockets behind its own descriptors, without the log's.
 export const sockets = (pid) => readdirSync(`/proc/${pid}/fd`).filter((fd) => fd > 2).map((fd) => {
   try {
