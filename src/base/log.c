@@ -175,6 +175,11 @@ void log_flush(void)
     }
 }
 
+bool log_is_behind(void)
+{
+    return backlog.n > 0;
+}
+
 static void enqueue(struct str line)
 {
     if (line.n > backlog.limit - backlog.n)

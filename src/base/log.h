@@ -40,6 +40,7 @@ void log_speak_as(size_t worker);             /* behind a fork: in all lines fro
 bool log_wants(enum log_level level);
 void log_write(enum log_level level, const struct log_field *fields);
 void log_flush(void);
+bool log_is_behind(void);                     /* there are lines that nobody took yet */
 
 /* For what goes wrong before there is a service: one plain line, exit 1. */
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -19,7 +19,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 20, REST_MS = 100, LONGEST_REST_MS = 10000, HEALTHY_S = 60, PATIENT_MS = 1000 };
+enum {
+    LOOK_MS = 20,
+    REST_MS = 100,
+    LONGEST_REST_MS = 10000,
+    HEALTHY_S = 60,
+    PATIENT_MS = 1000,
+    LOG_MS = 200
+};
 
 /* What leader and workers see alike. */
 struct board {
@@ -277,13 +284,16 @@ static uint64_t first_due(void)
     return first;
 }
 
-/* It looks now and then while all begin: there is no signal for that. */
+/* It looks now and then while all begin, or while the log is not read: there is no signal for
+ * that. */
 static uint64_t time_to_sleep(void)
 {
     uint64_t now = clock_now(), due = is_over() ? UINT64_MAX : first_due();
 
     if (!is_over() && (!lead.has_begun || upgrade_is_under_way()))
         return LOOK_MS * CLOCK_MS;
+    if (log_is_behind() && due > now + LOG_MS * CLOCK_MS)
+        return LOG_MS * CLOCK_MS;
     if (due == UINT64_MAX)
         return 3600 * CLOCK_S;
     return due > now ? due - now : 0;

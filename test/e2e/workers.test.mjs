@@ -304,6 +304,20 @@ describe('a death', () => {
     await s.stop();
   });
 
+  test('is told as soon as the log is read again', async () => {
+    const s = await start(echo(0));
+    const pids = await all(s);
+    s.child.stderr.pause();
+    for (let i = 0; i < 1500; i++) await get(s.port, '/v1/models', 'Connection: close');
+    process.kill(pids[0], 'SIGKILL');
+    await serving(s);
+    await sleep(ms(300));
+    assert.doesNotMatch(s.stderr, /a worker died/, 'the log has more room than this test thinks');
+    s.child.stderr.resume();
+    await died(s);
+    await s.stop();
+  });
+
   test('descriptors are not left behind, and each has its own port only', async () => {
     const s = await start(echo(0));
     const isPort = new Set(sockets(s.pid));
@@ -389,7 +403,7 @@ describe('the end', () => {
 
 describe('with a database', () => {
   let pg, d;
-  before(async () => { pg = await cluster(); d = await database({ on: pg, migrated: false }); });
+  before(async () => { pg = await cluster(); d = await database({ on: pg }); });
   after(() => pg?.remove());
 
   const serve = async (more) => {
@@ -399,7 +413,8 @@ describe('with a database', () => {
   };
 
   test('the schema may be brought up to date first', async () => {
-    const s = await start(null, { args: ['serve', '--migrate', '--listen', '127.0.0.1:0', '--set', 'workers=2', '--set', `database.url=${d.url}`] });
+    const empty = await database({ on: pg, migrated: false });
+    const s = await start(null, { args: ['serve', '--migrate', '--listen', '127.0.0.1:0', '--set', 'workers=2', '--set', `database.url=${empty.url}`] });
     await eventually(async () => assert.equal((await get(s.port, '/readyz')).status, 200), ms(10000));
     await s.stop();
   });
