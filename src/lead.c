@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "command/command.h"
+#include "net/notify_socket.h"
 #include "process/crew.h"
 #include "process/pid_file.h"
 #include "setup.h"
@@ -41,16 +42,19 @@ static bool migrate(void)
 static bool reload(void)
 {
     struct buf       mistakes = BUF(64 * 1024);
-    struct settings *s = crew_apart(new_settings_are_good) ? setup_read(&mistakes) : NULL;
+    struct settings *s;
 
+    notify_reloading();
+    s = crew_apart(new_settings_are_good) ? setup_read(&mistakes) : NULL;
     metric_add_labelled(METRIC_RELOADS, s ? "done" : "refused", "");
     buf_release(&mistakes);
-    if (!s)
-        return false;
-    settings_free(*led->settings);
-    *led->settings = s;
-    log_setup((enum log_level)s->log_level, (enum log_format)s->log_format);
-    return true;
+    if (s) {
+        settings_free(*led->settings);
+        *led->settings = s;
+        log_setup((enum log_level)s->log_level, (enum log_format)s->log_format);
+    }
+    notify_ready((*led->settings)->drain_seconds);
+    return s != NULL;
 }
 
 int lead(const struct led *l)

@@ -20,6 +20,7 @@
 #include "lead.h"
 #include "net/http_client.h"
 #include "net/loop.h"
+#include "net/notify_socket.h"
 #include "net/ports.h"
 #include "net/stream.h"
 #include "net/ws_client.h"
@@ -63,9 +64,11 @@ static struct {
 static void reload(int signal)
 {
     struct buf       mistakes = BUF(64 * 1024);
-    struct settings *s = setup_load(&mistakes);
+    struct settings *s;
 
     (void)signal;
+    notify_reloading();
+    s = setup_load(&mistakes);
     if (!crew_is_led())                       /* its leader counts for all      */
         metric_add_labelled(METRIC_RELOADS, s ? "done" : "refused", "");
     if (!s) {
@@ -77,6 +80,7 @@ static void reload(int signal)
             L_INT("providers", s->providers.n));
     }
     buf_release(&mistakes);
+    notify_ready(api_settings()->drain_seconds);
 }
 
 /* ---- the end -------------------------------------------------------------------------- */
@@ -156,6 +160,7 @@ static void follow(void)
 static void on_term(int signal)
 {
     (void)signal;
+    notify_stopping();
     if (crew_is_led())
         follow();
     else if (service.draining)
@@ -167,6 +172,7 @@ static void on_term(int signal)
 static void on_int(int signal)
 {
     (void)signal;
+    notify_stopping();
     if (crew_is_led())
         follow();
     else
@@ -176,14 +182,15 @@ static void on_int(int signal)
 /* ---- the beginning ------------------------------------------------------------------------ */
 
 /* Somebody can find and signal this process, and a predecessor may go. */
-static void announce(struct str pid_file)
+static void announce(const struct settings *s)
 {
     char text[ADDRESS_TEXT_SIZE];
 
-    pid_file_write(pid_file);
+    pid_file_write(s->pid_file);
     address_write_endpoint(&service.ports.at, text);
     LOG(LOG_INFO, L_MSG("ready"), L_TEXT("address", text), L_INT("pid", getpid()),
         L_TEXT("version", RUNNEL_VERSION), L_INT("workers", service.workers));
+    notify_ready(s->drain_seconds);
     upgrade_tell_ready();
 }
 
@@ -201,7 +208,7 @@ static void open_port(int port)
     api_set_ready(true);
     metric_set(METRIC_WORKERS, 1);
     if (!crew_is_led()) {
-        announce(s->pid_file);
+        announce(s);
         return;
     }
     crew_tell_ready();
@@ -228,7 +235,9 @@ static void look_after_upgrade(struct deadline *d)
 
     if (how == UPGRADE_STARTS)
         deadline_arm(d, clock_now() + LOOK_MS * CLOCK_MS);
-    else if (how == UPGRADE_SERVES && !service.draining)
+    if (how == UPGRADE_SERVES)
+        notify_socket_close();                /* the new one speaks from now on */
+    if (how == UPGRADE_SERVES && !service.draining)
         drain();
 }
 
@@ -265,6 +274,7 @@ static int work(int port, bool is_late)
     service.opening.run = look_whether_to_open;
     look_whether_to_open(&service.opening);
     loop_run();
+    notify_socket_close();
     LOG(LOG_INFO, L_MSG("stopped"));
     log_flush();
     pid_file_remove();
@@ -290,7 +300,7 @@ static int work(int port, bool is_late)
 
 static void announce_crew(void)
 {
-    announce(service.read->pid_file);
+    announce(service.read);
 }
 
 static int serve(void)
@@ -306,6 +316,7 @@ static int serve(void)
         die("the settings have mistakes; nothing was started");
     }
     log_setup((enum log_level)service.read->log_level, (enum log_format)service.read->log_format);
+    notify_socket_open();
     if (service.workers > 1)
         return lead(&(struct led){ &service.read, &service.ports, service.workers, service.migrates,
                                    work, announce_crew });
@@ -387,12 +398,27 @@ static void override_listen(const char *address)
     override(text);
 }
 
+static void end_by_signal(int signal)
+{
+    _exit(128 + signal);
+}
+
+/* To a container's first process no signal does anything that it has not asked for. */
+static void hear_signals_as_first(void)
+{
+    if (getpid() != 1)
+        return;
+    signal(SIGTERM, end_by_signal);
+    signal(SIGINT, end_by_signal);
+}
+
 int main(int argc, char **argv)
 {
     const char *command = "serve";
     int         i = 1;
 
     mem_begin();
+    hear_signals_as_first();
     upgrade_remember(argv);
     if (i < argc && command_is(argv[i]))
         return command_run(argc - i, argv + i);

@@ -2,10 +2,12 @@
 
 #include "base/clock.h"
 #include "base/common.h"
+#include "base/deadline.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "net/notify_socket.h"
 #include "process/upgrade.h"
 
 #include <errno.h>
@@ -113,6 +115,7 @@ static _Noreturn void be_worker(pid_t leader, size_t number, bool is_late)
     metrics_use(number);
     id_forget();
     clock_update();
+    notify_socket_close();
     upgrade_leave();
     ports_close_but(lead.plan->ports, number);
     exit(lead.plan->work(lead.plan->ports->fds[number], is_late));
@@ -260,8 +263,14 @@ static void look_whether_begun(void)
 static void obey(int signal)
 {
     switch (signal) {
-    case SIGTERM: order(is_over() ? CREW_END : CREW_DRAIN); return;
-    case SIGINT: order(CREW_END); return;
+    case SIGTERM:
+        notify_stopping();
+        order(is_over() ? CREW_END : CREW_DRAIN);
+        return;
+    case SIGINT:
+        notify_stopping();
+        order(CREW_END);
+        return;
     case SIGHUP:
         if (!is_over() && lead.plan->reload())
             tell_all(SIGHUP);
@@ -285,11 +294,13 @@ static uint64_t first_due(void)
 }
 
 /* It looks now and then while all begin, or while the log is not read: there is no signal for
- * that. */
+ * that. Its one deadline is the supervisor's watchdog. */
 static uint64_t time_to_sleep(void)
 {
     uint64_t now = clock_now(), due = is_over() ? UINT64_MAX : first_due();
 
+    if (deadlines_next() < due)
+        due = deadlines_next();
     if (!is_over() && (!lead.has_begun || upgrade_is_under_way()))
         return LOOK_MS * CLOCK_MS;
     if (log_is_behind() && due > now + LOG_MS * CLOCK_MS)
@@ -308,8 +319,10 @@ static int wait_for_signal(uint64_t ns)
 
 static void look_after_upgrade(void)
 {
-    if (upgrade_look() == UPGRADE_SERVES)
-        order(CREW_DRAIN);
+    if (upgrade_look() != UPGRADE_SERVES)
+        return;
+    notify_socket_close();                    /* the new one speaks from now on */
+    order(CREW_DRAIN);
 }
 
 /* ---- the leader's life ------------------------------------------------------------------------------ */
@@ -339,6 +352,7 @@ int crew_lead(const struct crew_plan *plan)
         int signal = wait_for_signal(time_to_sleep());
 
         clock_update();
+        deadlines_run(clock_now());
         obey(signal);
         bury_the_dead();
         if (!is_over())

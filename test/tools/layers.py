@@ -44,6 +44,7 @@ HOME = {
     "netinet/": "base net pg",
     "sys/socket.h": "base net pg",
     "sys/ioctl.h": "net",
+    "sys/un.h": "net",
     "linux/": "net",
     "netdb.h": "net",
     "poll.h": "base net pg",
