@@ -60,7 +60,7 @@ TEST(who_wakes_the_loop_finds_the_time_of_now)
 
 static uint64_t        ran_at[3];
 static size_t          n_ran;
-static struct deadline last;
+static struct deadline last, end;
 
 static void run_first(struct deadline *d)
 {
@@ -70,12 +70,20 @@ static void run_first(struct deadline *d)
     deadline_arm(&last, clock_now() + 20 * CLOCK_MS);
 }
 
+static void run_end(struct deadline *d)
+{
+    (void)d;
+    loop_stop();
+}
+
+/* Before libuv 1.45 timers came first in a pass, since then they come last: a loop that is
+ * stopped by the same one would be measured by some and not by others. */
 static void run_last(struct deadline *d)
 {
     (void)d;
     ran_at[n_ran++] = clock_exact();
     nap();
-    loop_stop();
+    deadline_arm(&end, clock_exact());
 }
 
 TEST(deadlines_run_when_they_are_due_and_work_is_a_stall)
@@ -84,6 +92,7 @@ TEST(deadlines_run_when_they_are_due_and_work_is_a_stall)
     uint64_t        began;
 
     last.run = run_last;
+    end.run = run_end;
     loop_open();
     began = clock_exact();
     deadline_arm(&last, began + 15 * CLOCK_MS);
