@@ -367,7 +367,7 @@ static int help(void)
          "A setting comes from its default, then the file, then the environment\n"
          "(RUNNEL_HTTP_IDLE_TIMEOUT is http.idle_timeout), then --set.\n"
          "Times: 500ms, 10s, 5m. Sizes: 4096, 64KiB, 8MiB.\n"
-         "In the file ${NAME} and ${NAME:-otherwise} read the environment.\n"
+         "In the file ${NAME} and ${NAME:-otherwise} read the environment, ${file:NAME} a file.\n"
          "Signals: HUP reads the settings again, TERM drains and ends, INT ends now, USR2\n"
          "starts the program anew, as it is on the disk now, on the same port, and drains.\n\n"
          "settings:");

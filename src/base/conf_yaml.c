@@ -1,5 +1,6 @@
 /* conf_yaml.c - the file: libyaml's tree against the table. */
 #include "base/conf_value.h"
+#include "base/secret_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,26 +27,49 @@ static struct conf_place place_of(const struct conf_place *at, const yaml_node_t
     return here;
 }
 
-static bool variable(const struct conf_place *at, struct str name, struct buf *out)
+static bool from_environment(const struct conf_place *at, struct str name, bool may_be_missing,
+                             struct buf *out)
 {
-    const char *dash = name.n ? memchr(name.p, ':', name.n) : NULL;
-    struct str  plain = { name.p, dash ? (size_t)(dash - name.p) : name.n };
-    struct str  otherwise = dash ? str_from(name, plain.n) : (struct str){ NULL, 0 };
-    const char *value = getenv(arena_text(at->load->arena, plain));
-    bool        usable = value && (*value || !dash);
-    bool        replaced = !usable && str_starts(otherwise, STR(":-"));
+    const char *value = getenv(arena_text(at->load->arena, name));
 
-    if (usable)
+    if (value && (*value || !may_be_missing)) {
         buf_add(out, str_of(value));
-    else if (replaced)
-        buf_add(out, str_from(otherwise, 2));
-    else
+        return true;
+    }
+    if (!may_be_missing)
         conf_tell(at, "the environment has no variable %.*s (write ${%.*s:-} if it may be missing)",
-                  STR_ARG(plain), STR_ARG(plain));
-    return usable || replaced;
+                  STR_ARG(name), STR_ARG(name));
+    return false;
 }
 
-/* ${NAME} and ${NAME:-otherwise} become the variable's value; $$ is one dollar. */
+static bool from_file(const struct conf_place *at, struct str name, bool may_be_missing,
+                      struct buf *out)
+{
+    const char *why = secret_file_read(arena_text(at->load->arena, name), out);
+
+    if (why && !(may_be_missing && errno == ENOENT))
+        conf_tell(at, "the file %.*s cannot be read: %s", STR_ARG(name), why);
+    return !why;
+}
+
+/* NAME, file:NAME, and what stands for it where that is missing or empty: NAME:-otherwise. */
+static bool variable(const struct conf_place *at, struct str name, struct buf *out)
+{
+    bool        is_file = str_starts(name, STR("file:"));
+    struct str  rest = str_from(name, is_file ? 5 : 0);
+    const char *cut = rest.n ? memmem(rest.p, rest.n, ":-", is_file ? 2 : 1) : NULL;
+    struct str  plain = { rest.p, cut ? (size_t)(cut - rest.p) : rest.n };
+    struct str  otherwise = str_from(rest, plain.n);
+    bool        may_be_missing = str_starts(otherwise, STR(":-"));
+
+    if ((is_file ? from_file : from_environment)(at, plain, may_be_missing, out))
+        return true;
+    if (may_be_missing)
+        buf_add(out, str_from(otherwise, 2));
+    return may_be_missing;
+}
+
+/* ${NAME} becomes the variable's value and ${file:NAME} the file's text; $$ is one dollar. */
 static bool expand(struct conf_place *at, struct str text, struct buf *out)
 {
     bool good = true;

@@ -1,8 +1,7 @@
 /* settings_access.c - the rows for the database and for those who may ask. */
+#include "base/secret_file.h"
 #include "base/settings_rows.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { KEY_FILE_MAX = 64 * 1024 };
@@ -70,36 +69,10 @@ const struct conf_record settings_access_record = { .fields = access_rows };
 
 /* ---- the key that is in a file ------------------------------------------------------ */
 
-/* Editors and echo end a file with a line feed that is no part of a secret. */
-static struct str without_line_end(struct str s)
-{
-    while (s.n && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == '\r'))
-        s.n--;
-    return s;
-}
-
-static const char *read_key(struct arena *arena, const char *file, struct str *key)
-{
-    char        bytes[KEY_FILE_MAX + 1];
-    FILE       *f = fopen(file, "r");
-    size_t      n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
-    const char *why = NULL;
-
-    if (!f || ferror(f))
-        why = strerror(errno);
-    else if (n > KEY_FILE_MAX)
-        why = "it is larger than 64 KiB";
-    else if (n == 0)
-        why = "it is empty";
-    if (f)
-        fclose(f);
-    *key = arena_str(arena, without_line_end((struct str){ bytes, n }));
-    return why;
-}
-
 void settings_complete_access(const struct conf_load *load, struct settings *s)
 {
     struct access_settings *a = &s->access;
+    struct buf              key = BUF(KEY_FILE_MAX);
     const char             *why;
 
     if (a->jwt_key_file.n == 0)
@@ -108,7 +81,10 @@ void settings_complete_access(const struct conf_load *load, struct settings *s)
         conf_mistake(load, 0, "access.jwt_key_file", "access.jwt_key is given already");
         return;
     }
-    why = read_key(load->arena, a->jwt_key_file.p, &a->jwt_key);
+    why = secret_file_read(a->jwt_key_file.p, &key);
     if (why)
         conf_mistake(load, 0, "access.jwt_key_file", "the file cannot be read: %s", why);
+    else
+        a->jwt_key = arena_str(load->arena, buf_str(&key));
+    buf_release(&key);
 }

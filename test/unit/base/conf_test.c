@@ -348,6 +348,75 @@ TEST(values_in_the_file_read_the_environment)
     assert_int_equal(((struct record *)got.records.items)->weight, 9);
 }
 
+static void write_bytes(const char *name, const char *bytes, size_t n)
+{
+    FILE *f = fopen(name, "w");
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+TEST(values_in_the_file_read_other_files)
+{
+    static const struct {
+        const char *bytes, *before, *behind, *value;
+    } cases[] = {
+        { "val\n", "${file:", "}", "val" },
+        { "val", "a${file:", "}b", "avalb" },
+        { "two\nlines\r\n\n", "${file:", "}", "two\nlines" },
+        { " kept \n", "${file:", ":-other}", " kept " },
+        { "${X_SET}$$", "${file:", "}", "${X_SET}$$" },
+        { "val", "${file:", ".not:-other}", "other" },
+        { "val", "${file:", ".not:-}", "" },
+        { "", "${file:", ":-other}", "other" },
+    };
+    char name[] = "/tmp/runnel-conf-XXXXXX", file[200];
+    int  fd = mkstemp(name);
+
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        write_bytes(name, cases[i].bytes, strlen(cases[i].bytes));
+        snprintf(file, sizeof file, "text: \"%s%s%s\"\n", cases[i].before, name, cases[i].behind);
+        check_str(read_file(file), "");
+        check_text(got.text, cases[i].value);
+    }
+    unlink(name);
+}
+
+TEST(a_file_that_cannot_be_read_is_a_mistake_where_it_stands)
+{
+    static const struct {
+        const char *text, *why;
+    } cases[] = {
+        { "${file:/nowhere/at/all}", "/nowhere/at/all cannot be read: No such file or directory" },
+        { "${file:/tmp:-other}", "/tmp cannot be read: Is a directory" },
+        { "${file:/dev/null}", "/dev/null cannot be read: it is empty" },
+        { "${file:/dev/zero}", "/dev/zero cannot be read: it is too large" },
+        { "${file:}", " cannot be read: No such file or directory" },
+    };
+    char file[200], want[300], name[] = "/tmp/runnel-conf-XXXXXX";
+    int  fd = mkstemp(name);
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        snprintf(file, sizeof file, "count: 3\ntext: '%s'\n", cases[i].text);
+        snprintf(want, sizeof want, "conf.yaml:2: text: the file %s\n", cases[i].why);
+        check_same(read_file(file), str_of(want));
+    }
+    assert_true(fd >= 0);
+    close(fd);
+    write_bytes(name, "Sec\0ret", 7);
+    snprintf(file, sizeof file, "text: ${file:%s}\n", name);
+    assert_true(check_has(read_file(file), STR("it holds a NUL character")));
+    assert_false(check_has(buf_str(&mistakes), STR("Sec")));
+    write_bytes(name, "Secret", 6);
+    snprintf(file, sizeof file, "count: ${file:%s}\n", name);
+    check_str(read_file(file),
+              "conf.yaml:1: count: expects a whole number, not the value of a variable\n");
+    unlink(name);
+}
+
 TEST(a_variable_that_is_missing_is_a_mistake_where_it_stands)
 {
     unsetenv("X_UNSET");
@@ -629,6 +698,8 @@ int main(void)
         cmocka_unit_test(the_environment_wins_over_the_file_and_the_command_line_over_both),
         cmocka_unit_test(the_last_of_two_overrides_wins),
         cmocka_unit_test(values_in_the_file_read_the_environment),
+        cmocka_unit_test(values_in_the_file_read_other_files),
+        cmocka_unit_test(a_file_that_cannot_be_read_is_a_mistake_where_it_stands),
         cmocka_unit_test(a_variable_that_is_missing_is_a_mistake_where_it_stands),
         cmocka_unit_test(a_malformed_reference_is_one_mistake),
         cmocka_unit_test(mistakes_do_not_show_what_came_out_of_the_environment),

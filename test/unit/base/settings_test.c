@@ -288,7 +288,7 @@ TEST(mistakes_in_secrets_do_not_show_them)
         { "access: {jwt_key_file: /dev/null}\n",
           "conf.yaml: access.jwt_key_file: the file cannot be read: it is empty\n" },
         { "access: {jwt_key_file: /dev/zero}\n",
-          "conf.yaml: access.jwt_key_file: the file cannot be read: it is larger than 64 KiB\n" },
+          "conf.yaml: access.jwt_key_file: the file cannot be read: it is too large\n" },
         { "access: {jwt_key_file: conf.yaml, jwt_key: sekret}\n",
           "conf.yaml: access.jwt_key_file: access.jwt_key is given already\n" },
     };
