@@ -3,6 +3,7 @@
 #
 #     deps/install.sh build test       install what is missing
 #     deps/install.sh --check build    install nothing; exit 1 if something is missing
+#     deps/install.sh --mirror [Debian-Security]    where this machine gets Debian from
 #
 # Knows Debian 12 and 13. Works as root, or as a user who may use sudo. When all
 # is there it takes milliseconds. Debian 12 has no llhttp and no yyjson; these come from
@@ -200,12 +201,13 @@ allow_databases() {
 
 # ---- Debian 13's archive for Debian 12 --------------------------------------
 
-# The address this machine fetches Debian 12 from, as apt knows it.
+# The address this machine fetches Debian from, or what has the label $1, as apt knows it.
 mirror() {
     # shellcheck disable=SC2016
     apt-get indextargets --format '$(CODENAME) $(ORIGIN) $(LABEL) $(COMPONENT) $(REPO_URI)' \
         'Created-By: Packages' |
-        awk '$1 == "bookworm" && $2 == "Debian" && $3 == "Debian" && $4 == "main" && !found {
+        awk -v label="${1:-Debian}" '
+             $1 ~ /^(bookworm|trixie)(-security)?$/ && $2 == "Debian" && $3 == label && $4 == "main" && !found {
                  found = $5
              }
              END { print found }'
@@ -271,6 +273,7 @@ install_missing() {
     say "installed in $((SECONDS - started)) s"
 }
 
+[[ ${1:-} != --mirror ]] || { mirror "${@:2}"; exit; }
 check_only=
 [[ ${1:-} != --check ]] || { check_only=yes; shift; }
 groups=("$@")
