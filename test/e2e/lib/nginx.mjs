@@ -3,8 +3,8 @@
 // Each runs in the foreground with a directory of its own, as whoever runs the tests, in one
 // process: a worker would outlive a master that was killed.
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './postgres.mjs';
 import { connect, ms } from './raw.mjs';
@@ -26,12 +26,15 @@ ${TEMPORARY.map((kind) => `    ${kind}_temp_path temp/${kind};\n`).join('')}${ht
 class Nginx {
   log = '';
 
-  constructor(port, http) {
+  constructor(port, files, more) {
     this.port = port;
     this.dir = scratch();
     mkdirSync(join(this.dir, 'temp'));
-    writeFileSync(join(this.dir, 'nginx.conf'), whole(http));
-    this.child = launch('nginx', ['-p', `${this.dir}/`, '-e', 'stderr', '-c', 'nginx.conf'], {
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(this.dir, name)), { recursive: true });
+      writeFileSync(join(this.dir, name), text);
+    }
+    this.child = launch('nginx', ['-p', `${this.dir}/`, '-e', 'stderr', '-c', 'nginx.conf', ...more], {
       env: cleanEnv({ PATH: `${process.env.PATH}:/usr/sbin:/sbin` }), stdio: ['ignore', 'ignore', 'pipe'] });
     this.child.stderr.setEncoding('utf8').on('data', (d) => { this.log += d; });
     this.child.on('error', (e) => { this.log += e.message; });
@@ -59,10 +62,12 @@ class Nginx {
 }
 
 // `http` makes the text of the http block for the port that nginx shall listen on.
-export async function nginx(http) {
+export const nginx = (http) => started((port) => ({ 'nginx.conf': whole(http(port)) }));
+
+async function started(files, more = []) {
   for (let tries = 1; ; tries++) {
     const port = await freePort();
-    const n = new Nginx(port, http(port));
+    const n = new Nginx(port, files(port), more);
     if (await n.listens()) return n;
     n.child.kill('SIGKILL');
     rmSync(n.dir, { recursive: true, force: true });
@@ -120,4 +125,27 @@ export async function chain(servers, { hops = 1, ...options } = {}) {
     behind = [row[0].port];
   }
   return { port: row[0].port, row, get log() { return row.map((n) => n.log).join(''); }, async stop() { for (const n of row) await n.stop(); } };
+}
+
+// ---- the one that is deployed --------------------------------------------------
+
+const docker = resolve(import.meta.dirname, '../../../docker');
+export const deployedText = (name) => readFileSync(join(docker, name), 'utf8');
+
+// docker/nginx.conf as it is, before the servers at `ports`: only the two files about the place
+// are other ones, made of those that are there.
+//
+//   tls    { cert, key }: with docker/nginx/listen-tls.conf
+export function deployed(ports, { tls } = {}) {
+  const upstream = deployedText('nginx/upstream.conf');
+  const [, settings] = /^ *server \S+ (.*);$/m.exec(upstream);
+  const servers = ports.map((p) => `    server 127.0.0.1:${p} ${settings};\n`).join('');
+  const listen = deployedText(tls ? 'nginx/listen-tls.conf' : 'nginx/listen.conf');
+  return started((port) => ({
+    'nginx.conf': deployedText('nginx.conf'),
+    'nginx/upstream.conf': upstream.replace(/^ *server .*\n/gm, '').replace(/^}/m, `${servers}}`),
+    'nginx/listen.conf': listen.replace(/^listen \d+/m, `listen 127.0.0.1:${port}`),
+    'run/here': '',
+    ...(tls && { 'nginx/certificate/fullchain.pem': tls.cert, 'nginx/certificate/key.pem': tls.key }),
+  }), ['-g', 'daemon off; master_process off;']);
 }

@@ -1,0 +1,280 @@
+// What docker/ has for those who deploy: nginx's settings with a real nginx, compose's file, the
+// settings sample, the database's first script, systemd's unit. The image itself is in image.slow.mjs.
+import assert from 'node:assert/strict';
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import net from 'node:net';
+import { join, resolve } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { makeCerts } from '../providers/lib/certs.mjs';
+import { becomesReady } from './lib/database.mjs';
+import { deployed, deployedText } from './lib/nginx.mjs';
+import { cluster, freePort, psql } from './lib/postgres.mjs';
+import { get, ms } from './lib/raw.mjs';
+import { heard, read } from './lib/reader.mjs';
+import { cleanEnv, run, scratch, start } from './lib/server.mjs';
+
+const root = resolve(import.meta.dirname, '../..');
+const docker = join(root, 'docker');
+const exec = promisify(execFile);
+const question = (content, more = {}) => ({ model: 'echo', stream: true, messages: [{ role: 'user', content }], ...more });
+
+// A server that does to a connection what `on` says, and keeps what it was asked.
+async function backend(on) {
+  const b = { requests: [] };
+  const s = http.createServer((q, res) => { b.requests.push(`${q.method} ${q.url}`); on(q, res); });
+  s.on('upgrade', (q, socket) => { b.requests.push(`UPGRADE ${q.url}`); socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n'); socket.pipe(socket); });
+  await new Promise((done) => s.listen(0, '127.0.0.1', done));
+  b.port = s.address().port;
+  b.stop = () => { s.close(); s.closeAllConnections(); };
+  return b;
+}
+
+describe('nginx', () => {
+  const answers = (q, res) => q.resume().on('end', () => res.end('fine'));
+  const hangsUp = (q) => q.resume().on('end', () => q.socket.destroy());
+
+  // Each has limits of its own, so that no test spends another's.
+  async function standing(t, ...backends) {
+    const made = await Promise.all(backends.map((on) => (on === null ? freePort().then((port) => ({ port, stop() {}, requests: [] })) : backend(on))));
+    const way = await deployed(made.map((b) => b.port));
+    t.after(async () => { await way.stop(); for (const b of made) b.stop(); });
+    return [way, ...made];
+  }
+  const post = (port, path = '/v1/chat/completions') => fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', body: '{}' });
+
+  test('what could not be reached is asked of the other, also a POST', async (t) => {
+    const [way, , other] = await standing(t, null, answers);
+    for (let i = 0; i < 6; i++) assert.equal(await (await post(way.port)).text(), 'fine');
+    assert.equal(other.requests.length, 6);
+  });
+
+  test('a POST that was sent is not sent again', async (t) => {
+    const [way, one, two] = await standing(t, hangsUp, hangsUp);
+    const r = await post(way.port);
+    assert.equal(r.status, 502);
+    assert.equal(r.headers.get('retry-after'), '1');
+    assert.equal((await r.json()).error.code, 'unavailable');
+    assert.equal(one.requests.length + two.requests.length, 1, 'one of them was asked, once');
+  });
+
+  test('a GET that was sent is asked of the other', async (t) => {
+    const [way, one, two] = await standing(t, hangsUp, answers);
+    for (let i = 0; i < 4; i++) assert.equal((await fetch(`http://127.0.0.1:${way.port}/v1/models`)).status, 200);
+    assert.ok(one.requests.length >= 1 && two.requests.length === 4);
+  });
+
+  test('nobody there is a 502 that libraries understand', async (t) => {
+    const [way] = await standing(t, null, null);
+    const r = await post(way.port);
+    assert.deepEqual([r.status, r.headers.get('content-type'), (await r.json()).error.type], [502, 'application/json', 'server_error']);
+  });
+
+  test('what an instance says of itself is handed on', async (t) => {
+    const [way] = await standing(t, (q, res) => { res.writeHead(429, { 'retry-after': '7' }); res.end('{"mine":1}'); });
+    const r = await post(way.port);
+    assert.deepEqual([r.status, r.headers.get('retry-after'), await r.json()], [429, '7', { mine: 1 }]);
+  });
+
+  test('an address may not ask too often', async (t) => {
+    const [way, one] = await standing(t, answers);
+    const all = await Promise.all(Array.from({ length: 80 }, () => post(way.port)));
+    const refused = all.filter((r) => r.status === 429);
+    assert.ok(refused.length >= 20 && refused.length <= 39, `${refused.length} of 80 were refused`);
+    assert.equal(refused[0].headers.get('retry-after'), '1');
+    assert.equal((await refused[0].json()).error.code, 'rate_limit_exceeded');
+    assert.equal(one.requests.length, 80 - refused.length);
+    assert.equal((await get(way.port, '/livez')).status, 200, 'who looks after it has no limit');
+  });
+
+  test('who asks is told to us, and nobody can say he is another', async (t) => {
+    let seen;
+    const [way] = await standing(t, (q, res) => { seen = q.headers; res.end(); });
+    await fetch(`http://127.0.0.1:${way.port}/v1/models`, { headers: { 'x-forwarded-for': '6.6.6.6', 'x-request-id': 'mine' } });
+    assert.equal(seen['x-forwarded-for'], '127.0.0.1');
+    assert.match(seen['x-request-id'], /^[0-9a-f]{32}$/);
+    assert.equal(seen['x-forwarded-proto'], 'http');
+    assert.equal(seen.host, `127.0.0.1:${way.port}`);
+    assert.notEqual(seen.connection, 'close', 'the connection is kept for the next question');
+  });
+
+  test('figures are not for everybody', async (t) => {
+    const [way, one] = await standing(t, answers);
+    assert.equal((await get(way.port, '/metrics')).status, 404);
+    assert.deepEqual(one.requests, []);
+  });
+
+  test('a WebSocket goes through', async (t) => {
+    const [way, one] = await standing(t, answers);
+    const socket = net.connect(way.port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    let got = '';
+    socket.setEncoding('latin1').on('data', (d) => { got += d; if (/\r\n\r\n$/.test(got)) socket.write('echoed'); });
+    socket.write('GET /ws/chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n');
+    for (const end = performance.now() + ms(5000); !got.endsWith('echoed') && performance.now() < end;) await new Promise((done) => { setTimeout(done, 20); });
+    assert.match(got, /^HTTP\/1\.1 101 [^]*echoed$/);
+    assert.deepEqual(one.requests, ['UPGRADE /ws/chat']);
+  });
+
+  test('with TLS', async (t) => {
+    const one = await backend(answers);
+    const { key, cert } = makeCerts().get('good');
+    const way = await deployed([one.port], { tls: { key, cert } });
+    t.after(async () => { await way.stop(); one.stop(); });
+    const r = await new Promise((done, fail) => {
+      https.get({ host: '127.0.0.1', port: way.port, path: '/v1/models', rejectUnauthorized: false, agent: false }, (res) => {
+        res.resume().on('end', () => done({ status: res.statusCode, headers: res.headers }));
+      }).on('error', fail);
+    });
+    assert.equal(r.status, 200);
+    assert.match(r.headers['strict-transport-security'], /^max-age=/);
+  });
+
+  describe('before one of ours', () => {
+    let server, way;
+    before(async () => {
+      server = await start({ providers: [{ name: 'echo', kind: 'echo', tokens_per_second: 20 }], http: { trusted_proxies: ['127.0.0.1'] } });
+      way = await deployed([server.port]);
+    });
+    after(async () => { await way.stop(); await server.stop(); });
+
+    test('words come one by one', async () => {
+      const r = read(way.port, { body: question('one two three four five six seven eight'), headers: { 'accept-encoding': 'gzip' } });
+      assert.equal(await r.over, 'whole');
+      const { words, done } = heard(r);
+      assert.ok(done);
+      assert.ok(new Set(words.map((w) => w.read)).size >= words.length - 1, 'nothing was gathered');
+      assert.equal(r.headers['content-encoding'], undefined);
+    });
+
+    test('who hangs up ends the answer', async () => {
+      const r = read(way.port, { body: question('word '.repeat(200)), cutAt: 3 });
+      assert.equal(await r.over, 'cut');
+      await server.metricBecomes('runnel_turns_running', 0);
+    });
+
+    test('what is too large is refused in our words', async () => {
+      const r = await fetch(`http://127.0.0.1:${way.port}/v1/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: `"${'x'.repeat(8.5 * 1024 * 1024)}"` });
+      assert.equal(r.status, 413);
+      assert.equal((await r.json()).error.type, 'invalid_request_error');
+    });
+  });
+});
+
+describe('compose', () => {
+  const compose = JSON.parse(execFileSync('python3', ['-c', 'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)'], { input: deployedText('compose.yaml'), encoding: 'utf8' }));
+  const services = Object.entries(compose.services);
+
+  test('every file it names is there', () => {
+    const files = services.flatMap(([, s]) => (s.volumes ?? []).map((v) => v.split(':')[0])).filter((v) => v.startsWith('.'));
+    assert.ok(files.length >= 4);
+    for (const file of files) assert.ok(existsSync(join(docker, file)), file);
+  });
+
+  test('every secret is made, and given to whom it is for', () => {
+    const dir = join(scratch(), 'secrets');
+    execFileSync(join(docker, 'secrets.sh'), [dir]);
+    for (const [name, { file }] of Object.entries(compose.secrets)) {
+      assert.equal(file, `secrets/${name}`);
+      assert.ok(existsSync(join(dir, name)), name);
+    }
+    for (const [name, s] of services)
+      for (const secret of s.secrets ?? []) assert.ok(compose.secrets[secret], `${name}: ${secret}`);
+    assert.equal(statSync(dir).mode & 0o777, 0o700);
+    const password = readFileSync(join(dir, 'database_password'), 'utf8');
+    assert.match(password, /^[0-9a-f]{64}$/);
+    execFileSync(join(docker, 'secrets.sh'), [dir]);
+    assert.equal(readFileSync(join(dir, 'database_password'), 'utf8'), password, 'what is there stays');
+  });
+
+  test('whom it waits for, where it is, and what it may', () => {
+    for (const [name, s] of services) {
+      for (const other of Object.keys(s.depends_on ?? {})) assert.ok(compose.services[other], `${name} waits for ${other}`);
+      for (const network of Array.isArray(s.networks) ? s.networks : Object.keys(s.networks)) assert.ok(network in compose.networks, `${name}: ${network}`);
+      assert.equal(s.read_only, true, `${name} writes to its root`);
+      assert.deepEqual(s.cap_drop, ['ALL'], name);
+      assert.ok(s.healthcheck, `${name} has no health check`);
+    }
+  });
+
+  test('nginx finds the instances, and they believe it', () => {
+    const upstream = deployedText('nginx/upstream.conf');
+    for (const [, host, port] of upstream.matchAll(/^ *server ([\w-]+):(\d+)/gm)) {
+      assert.ok(compose.services[host], host);
+      assert.equal(compose.services[host].environment.RUNNEL_LISTEN, `0.0.0.0:${port}`);
+      assert.equal(compose.services[host].environment.PROXY, compose.services.nginx.networks.front.ipv4_address);
+    }
+    assert.match(deployedText('nginx/listen.conf'), /^listen 8080;$/m);
+    assert.match(compose.services.nginx.ports[0], /:8080$/);
+  });
+
+  test('an end has more time than a drain', () => {
+    const drain = Number(/^drain_seconds: (\d+)s$/m.exec(deployedText('runnel.yaml'))[1]);
+    for (const [name, s] of services.filter(([n]) => n.startsWith('runnel-'))) assert.ok(parseInt(s.stop_grace_period, 10) > drain, name);
+    assert.ok(parseInt(compose.services.nginx.stop_grace_period, 10) > drain);
+  });
+});
+
+describe('the settings', () => {
+  test('the sample is good, with the secrets that are made', async () => {
+    const dir = join(scratch(), 'secrets');
+    execFileSync(join(docker, 'secrets.sh'), [dir]);
+    const file = join(scratch(), 'runnel.yaml');
+    writeFileSync(file, deployedText('runnel.yaml').replaceAll('/run/secrets/', `${dir}/`));
+    const r = await run(['check', file]);
+    assert.deepEqual([r.code, r.stderr], [0, '']);
+    writeFileSync(join(dir, 'jwt_key'), '');
+    assert.match((await run(['check', file])).stderr, /jwt_key/);
+  });
+
+  test('so are those of the image', async () => {
+    const r = await run(['check', join(docker, 'echo.yaml')]);
+    assert.deepEqual([r.code, r.stderr], [0, '']);
+  });
+});
+
+describe('the database', () => {
+  test('gets a role that owns its tables and no more', async (t) => {
+    const pg = await cluster();
+    t.after(() => pg.remove());
+    const secret = join(scratch(), 'password');
+    writeFileSync(secret, "it's a $ecret \\ \"word\"\n");
+    const admin = new URL(pg.url);
+    const env = cleanEnv({ PASSWORD_FILE: secret, PGHOST: admin.hostname, PGPORT: admin.port, PGPASSWORD: admin.password });
+    await exec('sh', [join(docker, 'database.sh')], { env });
+    const url = `postgresql://runnel:${encodeURIComponent("it's a $ecret \\ \"word\"")}@127.0.0.1:${pg.port}/runnel`;
+    assert.deepEqual(await psql(url, 'SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user'), [['f', 'f', 'f']]);
+    const r = await run(['migrate', '--database', url]);
+    assert.deepEqual([r.code, r.stderr], [0, '']);
+    const server = await start({ database: { url }, access: { new_accounts: 'approved' } });
+    await becomesReady(server);
+    await server.stop();
+  });
+});
+
+describe('the unit of systemd', () => {
+  const unit = deployedText('runnel.service');
+  const value = (name) => new RegExp(`^${name}=(.*)$`, 'm').exec(unit)?.[1];
+
+  test('runs what there is', async () => {
+    assert.equal(value('Type'), 'notify');
+    assert.match(value('ExecStart'), /^\/usr\/bin\/runnel serve --config \/etc\/runnel\/runnel\.yaml$/);
+    assert.match(value('ExecReload'), /-HUP/);
+    assert.equal((await run(['check', join(docker, 'echo.yaml')])).code, 0);
+  });
+
+  const verify = (() => { try { return execFileSync('sh', ['-c', 'command -v systemd-analyze'], { encoding: 'utf8' }).trim(); } catch { return null; } })();
+  test('systemd understands it', { skip: verify ? false : 'no systemd-analyze here' }, async () => {
+    const dir = scratch();
+    mkdirSync(join(dir, 'units'));
+    const file = join(dir, 'units', 'runnel.service');
+    writeFileSync(file, unit.replaceAll('/usr/bin/runnel', '/bin/true'));
+    const { stderr } = await exec(verify, ['verify', '--man=no', file]);
+    assert.doesNotMatch(stderr, /runnel\.service/);
+    writeFileSync(file, `${unit}\n[Service]\nNoSuchThing=1\n`);
+    assert.match((await exec(verify, ['verify', '--man=no', file]).catch((e) => e)).stderr, /NoSuchThing|not executable/, 'a mistake would be noticed');
+  });
+});
