@@ -15,7 +15,7 @@ import { deployed, deployedText } from './lib/nginx.mjs';
 import { cluster, freePort, psql } from './lib/postgres.mjs';
 import { get, ms } from './lib/raw.mjs';
 import { heard, read } from './lib/reader.mjs';
-import { cleanEnv, run, scratch, start } from './lib/server.mjs';
+import { cleanEnv, eventually, run, scratch, start } from './lib/server.mjs';
 
 const root = resolve(import.meta.dirname, '../..');
 const docker = join(root, 'docker');
@@ -99,6 +99,34 @@ describe('nginx', () => {
     assert.equal(seen['x-forwarded-proto'], 'http');
     assert.equal(seen.host, `127.0.0.1:${way.port}`);
     assert.notEqual(seen.connection, 'close', 'the connection is kept for the next question');
+  });
+
+  test('no word waits for the next, whatever the answer says about it', async (t) => {
+    let more;
+    const [way] = await standing(t, (q, res) => { res.writeHead(200, { 'content-type': 'text/event-stream' }); more = (word) => res.write(`data: ${word}\n\n`); more('w0'); });
+    const r = read(way.port, { path: '/v1/x' });
+    for (let n = 1; n < 5; n++) {
+      await r.until(() => r.events.length === n, `word ${n}`, ms(3000));
+      more(`w${n}`);
+    }
+    r.leave();
+  });
+
+  test('who hangs up before anything was said is hung up on', async (t) => {
+    let asked, gone = false;
+    const arrived = new Promise((done) => { asked = done; });
+    const [way] = await standing(t, (q) => { q.resume(); q.socket.on('close', () => { gone = true; }); asked(); });
+    const r = read(way.port, { body: {} });
+    await arrived;
+    r.leave();
+    await eventually(() => assert.ok(gone));
+  });
+
+  test('one connection is used again and again', async (t) => {
+    const sockets = new Set();
+    const [way] = await standing(t, (q, res) => { sockets.add(q.socket); answers(q, res); });
+    for (let i = 0; i < 10; i++) await post(way.port);
+    assert.equal(sockets.size, 1);
   });
 
   test('figures are not for everybody', async (t) => {

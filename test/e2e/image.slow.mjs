@@ -106,7 +106,9 @@ describe('the image', () => {
     assert.ok(statSync(join(root, 'etc/ssl/certs/ca-certificates.crt')).size > 100000);
     for (const path of ['src', 'usr/bin/gcc', 'usr/bin/cmake', 'usr/include/uv.h']) assert.ok(!existsSync(join(root, path)), path);
     assert.deepEqual(readdirSync(join(root, 'var/lib/apt/lists')).filter((f) => /Packages|Release/.test(f)), []);
-    assert.match(execFileSync('file', ['-b', join(root, 'usr/bin/runnel')], { encoding: 'utf8' }), /pie executable.* stripped/);
+    const program = readFileSync(join(root, 'usr/bin/runnel'));
+    assert.equal(program.readUInt16LE(16), 3, 'it can be loaded anywhere');
+    assert.ok(!program.includes('.debug_info'), 'it has what debuggers want');
   });
 
   test('nobody can change the program who runs it', () => {
