@@ -100,8 +100,8 @@ const struct conf_record settings_routing_record = { .fields = routing_rows };
 
 /* ---- what only the whole can tell ------------------------------------------------------- */
 
-static void check_model(const struct conf_load *load, const struct settings *s, struct str name,
-                        const char *key)
+void settings_check_model(const struct conf_load *load, const struct settings *s, struct str name,
+                          const char *key)
 {
     const struct model_settings *m = s->models.items;
 
@@ -129,7 +129,7 @@ static void check_plugins(const struct conf_load *load, const struct conf_record
 
 void settings_check_assistant(const struct conf_load *load, const struct settings *s)
 {
-    check_model(load, s, s->assistant.local_model, "dialects.assistant.local_model");
-    check_model(load, s, s->assistant.cloud_model, "dialects.assistant.cloud_model");
+    settings_check_model(load, s, s->assistant.local_model, "dialects.assistant.local_model");
+    settings_check_model(load, s, s->assistant.cloud_model, "dialects.assistant.cloud_model");
     check_plugins(load, &s->assistant.plugins);
 }

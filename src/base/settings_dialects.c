@@ -272,6 +272,9 @@ void settings_check_dialects(const struct conf_load *load, const struct settings
 {
     const struct wechat_settings *w = &s->xcx.wechat;
 
+    if (!str_eq(s->session.model, STR("auto")))
+        settings_check_model(load, s, s->session.model, "dialects.session.model");
+    settings_check_model(load, s, s->session.title_model, "dialects.session.title_model");
     if (w->app_id.n)
         check_log_in(load, s, "dialects.xcx.wechat.app_id");
     if (w->app_id.n && !w->app_secret.n)

@@ -52,6 +52,8 @@ void settings_complete_access(const struct conf_load *load, struct settings *s);
 void settings_complete_providers(const struct conf_load *load, struct settings *s);
 void settings_check_dialects(const struct conf_load *load, const struct settings *s);
 void settings_check_assistant(const struct conf_load *load, const struct settings *s);
+void settings_check_model(const struct conf_load *load, const struct settings *s, struct str name,
+                          const char *key);   /* it is there, or is empty       */
 void settings_check_models(const struct conf_load *load, const struct settings *s);
 void settings_check_tools(const struct conf_load *load, const struct settings *s);
 

@@ -430,6 +430,31 @@ TEST(texts_are_what_they_must_be)
     }
 }
 
+TEST(sessions_are_answered_by_models_that_are_there)
+{
+    static const char models[] = "providers: [{name: e, kind: echo}]\n"
+                                 "models: [{name: m, targets: [{provider: e}]}]\n";
+    static const struct {
+        const char *set, *why;
+    } rows[] = {
+        { "dialects.session.model=m", NULL },
+        { "dialects.session.model=auto", NULL },
+        { "dialects.session.model=n", "dialects.session.model: there is no model named \"n\"" },
+        { "dialects.session.title_model=m", NULL },
+        { "dialects.session.title_model=auto",
+          "dialects.session.title_model: there is no model named \"auto\"" },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct settings *s = load(models, rows[i].set);
+
+        check_that((s != NULL) == !rows[i].why, "%s", rows[i].set);
+        check_that(!rows[i].why || check_has(buf_str(&mistakes), str_of(rows[i].why)), "%.*s",
+                   STR_ARG(buf_str(&mistakes)));
+        settings_free(s);
+    }
+}
+
 TEST(settings_are_given_back_whole)
 {
     size_t before;
@@ -591,6 +616,7 @@ int main(void)
         cmocka_unit_test(the_key_of_tokens_may_be_in_a_file),
         cmocka_unit_test(a_log_in_has_what_it_needs),
         cmocka_unit_test(texts_are_what_they_must_be),
+        cmocka_unit_test(sessions_are_answered_by_models_that_are_there),
         cmocka_unit_test(settings_are_given_back_whole),
         cmocka_unit_test(help_and_markdown_hold_every_setting),
         cmocka_unit_test(queries_stand_in_the_order_of_the_file),
