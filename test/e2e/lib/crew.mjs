@@ -86,8 +86,8 @@ export function link(to) {
 export async function upgrade(s, pid = s.pid) {
   const from = s.lines.length;
   process.kill(pid, 'SIGUSR2');
+  strangers.add(Number((await s.log({ msg: 'upgrading' }, { from })).new_pid));
   const ready = await s.log({ msg: 'ready' }, { from });
-  strangers.add(Number(ready.pid));
   return { pid: Number(ready.pid), ready };
 }
 
