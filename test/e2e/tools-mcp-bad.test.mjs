@@ -67,8 +67,11 @@ const ways = {
   broken: (req, res) => sse(res).end('retry: 10\n' + event('', 'b1')),
   broken_no_id: (req, res) => sse(res).end(event(NOTICE)),
   broken_ever: (req, res) => sse(res).end('retry: 10\n' + event('', 'ever-0')),
+  broken_silent: (req, res) => sse(res).end('retry: 10\n' + event('', 'silent')),
   broken_refused: (req, res) => sse(res).end('retry: 10\n' + event('', 'refuse')),
   lost_session: (req, res) => json(res, { jsonrpc: '2.0', id: null, error: { code: -32001, message: 'Session not found' } }, 404),
+  lost_once: (req, res, body, entry) => (entry.headers['mcp-session-id'] === bare.first ? ways.lost_session(req, res) : ways.good(req, res, body)),
+  lost_late: async (req, res, body, entry) => { await sleep(ms(300)); ways.lost_once(req, res, body, entry); },
   odd_session: (req, res, { id }, entry) => (entry.headers['mcp-session-id'] === bare.first ? res.writeHead(400).end('no valid session') : json(res, result(id, 'in a new session'))),
 };
 // Broken streams that are taken up again.
@@ -77,6 +80,7 @@ function takeUp(req, res) {
   const last = req.headers['last-event-id'];
   if (last === 'b1') return sse(res).end(event(result(bare.calls().at(-1).body.id, 'from where it broke')));
   if (last?.startsWith('ever')) return sse(res).end('retry: 10\n' + event('', `ever-${++turn}`));
+  if (last === 'silent') return sse(res).end(': nothing new\n\n');
   return res.writeHead(405).end();
 }
 
@@ -107,15 +111,16 @@ after(async () => {
   await bare.stop();
 });
 
-async function told(how) {
+async function toldOf(...ways) {
   provider.clear();
   provider.forget();
-  provider.script({ answer: { finish: 'tools', tools: [{ id: 'c', name: 'bare__do', arguments: JSON.stringify({ how }) }] }, times: 1 });
+  provider.script({ answer: { finish: 'tools', tools: ways.map((how, i) => ({ id: `c${i}`, name: 'bare__do', arguments: JSON.stringify({ how }) })) }, times: 1 });
   provider.script({ answer: { text: 'done' }, times: 1 });
   const answer = await openai.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'go' }] });
   assert.equal(answer.choices[0].message.content, 'done');
-  return provider.requests()[1].body.messages.at(-1).content;
+  return provider.requests()[1].body.messages.slice(-ways.length).map((m) => m.content);
 }
+const told = async (how) => (await toldOf(how))[0];
 const CUT = '0123456789'.repeat(100) + '\n[cut: the rest is too long]';
 
 describe('answers that are good in their own way', () => {
@@ -127,6 +132,13 @@ describe('answers that are good in their own way', () => {
       assert.equal(await told(how), want);
     });
   }
+
+  test('a session that is found lost twice is renewed once', async () => {
+    bare.first = bare.calls().at(-1).headers['mcp-session-id'];
+    const greeted = bare.of('initialize').length;
+    assert.deepEqual(await toldOf('lost_once', 'lost_late'), ['good', 'good']);
+    assert.equal(bare.of('initialize').length, greeted + 1);
+  });
 
   test('of what is huge not all is read', () => {
     assert.ok(sent.huge < 50e6 && sent.huge_event < 50e6, JSON.stringify(sent));
@@ -144,7 +156,7 @@ describe('calls that fail', () => {
     ['wrong_id', /cannot be understood: this is no answer/], ['garbage', /cannot be understood/], ['page', /cannot be understood/], ['empty', /cannot be understood/],
     ['accepted', /cannot be understood/], ['deep', /cannot be understood/], ['not_http', /cannot be understood: the answer is not HTTP/], ['headers', /cannot be understood/],
     ['hangs_up', /did not come; it may have been carried out or not/], ['hangs_up_late', /did not come/], ['broken_no_id', /did not come/],
-    ['broken_ever', /did not come/], ['broken_refused', /did not come/],
+    ['broken_ever', /did not come/], ['broken_refused', /did not come/], ['broken_silent', /did not come/],
     ['fails', /^the server of this tool refused the call \(500\)$/], ['locked', /its operator has to look at the headers of the setting tools: bare/],
     ['moved', /is elsewhere \(307\)/], ['error', /says: Unknown tool: bare \(-32602\)/], ['error_400', /says: bad arguments/], ['error_of_nobody', /says: Parse error/],
     ['person', /wants to be told more by a person/], ['endless_refusal', /refused the call \(503\)/], ['endless_notices', /too long/], ['lost_session', /\(404\)/, 2],
@@ -157,6 +169,13 @@ describe('calls that fail', () => {
       assert.equal(bare.calls().length - before, times, 'as often as it was asked');
     });
   }
+
+  test('a call is not sent again on a fresh connection when a kept one breaks', async () => {
+    assert.equal(await told('good'), 'good');
+    const before = bare.calls().length;
+    assert.match(await told('hangs_up'), /did not come/);
+    assert.equal(bare.calls().length, before + 1);
+  });
 
   for (const how of ['silent', 'half', 'endless_comments']) {
     test(`${how}: the model is told in time, and the server that nobody waits`, async () => {
@@ -174,6 +193,7 @@ describe('calls that fail', () => {
 
   test('nobody is led elsewhere', () => assert.deepEqual(elsewhere.seen, []));
   test('a stream that always breaks is taken up again often, but not for ever', () => assert.ok(turn > 3 && turn <= 20, `${turn} times`));
+  test('nor when that brings nothing new', () => assert.equal(bare.seen.filter((r) => r.headers['last-event-id'] === 'silent').length, 1));
   test('and then it is as if nothing had been', async () => {
     assert.equal(await told('good'), 'good');
     await server.alive();
@@ -269,12 +289,16 @@ describe('lists that are bad', () => {
     };
     const call = { finish: 'tools', tools: [{ id: 'c', name: 's__t', arguments: '{}' }] };
     assert.equal((await ask(call, { text: 'done' })).messages.at(-1).content, 'ok');
-    await one.log({ msg: 'an MCP server does not tell its tools' });
+    const first = await one.log({ msg: 'an MCP server does not tell its tools' });
     assert.deepEqual((await ask({ text: 'done' })).tools.map((t) => t.function.name), ['s__t']);
     assert.equal((await ask(call, { text: 'done' })).messages.at(-1).content, 'ok');
-    const from = one.lines.length;
+    let from = one.lines.length;
     away = false;
     await one.log({ msg: 'an MCP server has told its tools' }, { from });
+    from = one.lines.length;
+    await ask(call, { text: 'done' });
+    const again = await one.log({ msg: 'an MCP server does not tell its tools' }, { from });
+    assert.equal(again.again_in, first.again_in, 'it begins anew to wait a little');
     await one.stop();
     await mcp.stop();
   });
