@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 
 #include <assert.h>
+#include <string.h>
 
 static struct str copy(struct str s)
 {
@@ -41,11 +42,24 @@ void tool_drop(struct tool *t)
     mem_free(t);
 }
 
+/* No database keeps a NUL, and no model misses it. */
+static void add_without_nul(struct str s, struct buf *out)
+{
+    const char *nul;
+
+    while (s.n && (nul = memchr(s.p, 0, s.n)) != NULL) {
+        buf_add(out, (struct str){ s.p, (size_t)(nul - s.p) });
+        buf_lit(out, "\xef\xbf\xbd");
+        s = str_from(s, (size_t)(nul - s.p) + 1);
+    }
+    buf_add(out, s);
+}
+
 void tool_cut(const struct tool *t, struct str output, struct buf *out)
 {
     struct str first = utf8_clip(output, t->output_limit);
 
-    buf_add(out, first);
+    add_without_nul(first, out);
     if (first.n < output.n)
         buf_lit(out, "\n[cut: the rest is too long]");
 }
