@@ -298,6 +298,8 @@ static void any_order(void **state)
             events[i] = any_event(&seed, &n_calls);
         events[n] = ended(pick(&seed, 3) ? FAULT_NONE : FAULT_CUT);
         tell(events, n + 1, &out);
+        buf_add_char(&out, '\0');             /* ids are read as C reads them   */
+        out.n--;
         for (rest = buf_str(&out); rest.n;) {
             const char *end = memmem(rest.p, rest.n, "\n\n", 2);
 
