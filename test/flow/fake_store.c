@@ -329,16 +329,6 @@ const char *kept_role_name(enum kept_role role)
     return role == KEPT_USER ? "user" : "assistant";
 }
 
-/* Only the tools search, and no turn of these tests has any of those. */
-void message_search(struct store *s, struct message_call *c, const struct whose *w,
-                    struct str words, int64_t limit)
-{
-    fail_msg("%.*s is searched for, %d times", STR_ARG(words), (int)limit);
-    (void)s;
-    (void)c;
-    (void)w;
-}
-
 void message_append(struct store *s, struct message_call *c, const struct whose *w,
                     struct chat_name chat, const struct new_message *m)
 {

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "flow/fake_store.h"
+#include "flow/fake_tools.h"
 #include "turn/keeper.h"
 
 #include <stdio.h>
@@ -26,6 +27,7 @@ static struct call *fake_start(struct provider *p, const struct question *q, str
     assert_non_null(q);
     assert_true(str_eq(model_name, STR("real-name")));
     assert_false(f->live);
+    toys_note_question(q);
     f->live = true;
     f->call = (struct call){ .provider = p, .out = out, .at = script_of_call(f) };
     if (f->starts < STARTS_KEPT)
@@ -93,6 +95,12 @@ static void fake_letter(struct call *c, char letter)
     struct event          ev = { .type = EVENT_START };
 
     switch (letter) {
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5': fake_wish(letter, &ev); break;
     case 's': break;
     case 'S': ev.text = STR("its session"); break;
     case 'r': ev = (struct event){ .type = EVENT_REASONING, .text = STR("thought ") }; break;
@@ -106,6 +114,7 @@ static void fake_letter(struct call *c, char letter)
     case 'u': ev = (struct event){ .type = EVENT_USAGE, .usage = f->usage }; break;
     case 'f': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_STOP }; break;
     case 'l': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_LENGTH }; break;
+    case 'T': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_TOOL_CALLS }; break;
     default:
         ev = (struct event){ .type = EVENT_ERROR,
                              .fault = fault_of_letter(letter),
@@ -157,6 +166,7 @@ static void tape_event(struct sink *k, const struct event *ev)
     assert_int_equal(t->closed, 0);
     assert_false(k->full && k->behind);
     t->unflushed++;
+    toys_hear(ev);
     t->stood_in = t->stood_in || ev->stands_in;
     t->n += (size_t)snprintf(t->text + t->n, sizeof t->text - t->n, "%c", event_name(ev->type)[0]);
     t->last_words += ev->type == EVENT_FINISH || ev->type == EVENT_ERROR;
