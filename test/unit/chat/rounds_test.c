@@ -91,15 +91,32 @@ TEST(rounds_stand_behind_each_other)
     assert_int_equal(SPLIT(events), 6);
     check(&m[0], ROLE_ASSISTANT,
           "{\"role\":\"assistant\",\"content\":\"one \",\"tool_calls\":[" CALL("a", "{}") "," CALL(
-              "b", "1") "]}");
+              "b", "{}") "]}");
     check(&m[1], ROLE_TOOL, "{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":\"A\"}");
     check(&m[2], ROLE_TOOL, "{\"role\":\"tool\",\"tool_call_id\":\"b\",\"content\":\"\\\"B\\\"\"}");
     check(&m[3], ROLE_ASSISTANT,
-          "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[" CALL("c", "") "]}");
+          "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[" CALL("c", "{}") "]}");
     check(&m[4], ROLE_TOOL, "{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":\"C\"}");
     check(&m[5], ROLE_ASSISTANT, "");
     check_same(m[5].text, STR("two"));
     arena_release(&a);
+}
+
+TEST(arguments_are_an_object_whatever_was_said)
+{
+    static const char *const said[] = { "{\"n\":1", "[1]", "", "no" };
+    struct message          *m;
+
+    for (size_t i = 0; i < COUNT(said); i++) {
+        struct arena       a = { NULL };
+        const struct event events[] = { call_of(0, "a", said[i], true) };
+
+        assert_int_equal(SPLIT(events), 2);
+        check(&m[0], ROLE_ASSISTANT,
+              "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[" CALL("a",
+                                                                               "{}") "]}");
+        arena_release(&a);
+    }
 }
 
 TEST(a_call_whose_end_nobody_saw_has_come_to_nothing)
@@ -158,6 +175,7 @@ int main(void)
         cmocka_unit_test(an_answer_of_words_is_one_message),
         cmocka_unit_test(an_answer_of_nothing_is_none),
         cmocka_unit_test(rounds_stand_behind_each_other),
+        cmocka_unit_test(arguments_are_an_object_whatever_was_said),
         cmocka_unit_test(a_call_whose_end_nobody_saw_has_come_to_nothing),
         cmocka_unit_test(calls_of_the_client_are_not_told),
         cmocka_unit_test(what_somebody_wrote_into_the_database_does_no_harm),
