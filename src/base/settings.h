@@ -199,6 +199,8 @@ struct model_settings {
     int        line;
     struct str name;
     int class; /* enum model_class               */
+    uint64_t            context_tokens;
+    int                 compact;              /* also what clients bring        */
     struct str          prompt_price, completion_price;
     struct conf_records targets;              /* struct target_settings         */
     struct conf_texts   tools;                /* it may use                     */

@@ -199,11 +199,22 @@ uint64_t settings_price(struct str decimal)
     return price;
 }
 
+static const char *const no_yes[] = { "false", "true", NULL };
+
 static const struct conf_field model_rows[] = {
     TEXT("name", model_settings, name, NULL, settings_is_name, "a name without spaces",
          "What clients ask for."),
     CHOICE("class", model_settings, class, "cloud_large", classes,
            "Where it runs and how big it is."),
+    COUNT(
+        "context_tokens", model_settings, context_tokens, "0", 0, 100000000,
+        "How many tokens a question and its answer may take together. A conversation that is kept "
+        "here and too long for that is shortened before it goes out: the model sums up what was "
+        "said before the last messages. 0: it is not looked at."),
+    CHOICE(
+        "compact", model_settings, compact, "false", no_yes,
+        "With context_tokens: also a conversation that the client brings is shortened, as OpenAI's "
+        "clients do. Else it goes as it is, and who is too long hears that from the provider."),
     TEXT("prompt_price", model_settings, prompt_price, "0", is_price, "a price (0.15)",
          "What a million tokens of a question cost, in the currency of the limits."),
     TEXT("completion_price", model_settings, completion_price, "0", is_price, "a price (0.60)",

@@ -39,6 +39,7 @@ enum end { END_COMPLETE, END_STOPPED, END_INTERRUPTED, END_ERROR };
     X(TIMEOUT,        timeout,          504,  true,  false, false, ERROR,       "the answer took too long and was ended")           \
     X(ANSWER_TOO_BIG, answer_too_big,   502,  false, false, false, ERROR,       "the answer was larger than this service passes on") \
     X(TOO_MANY_ROUNDS, too_many_rounds, 502, false, false, false, ERROR,       "the model went on using tools for longer than this service lets it") \
+    X(CONTEXT_TOO_LONG, context_too_long, 400, false, false, false, ERROR,      "Unable to manage context window (token limit exceeded). Context summarization failed. Please start a new conversation.") \
     X(STOPPED,        stopped,          409,  false, false, false, STOPPED,     "the answer was stopped")                           \
     X(CLIENT_GONE,    client_gone,      499,  false, false, false, INTERRUPTED, "the client closed the connection")                 \
     X(SHUTDOWN,       shutdown,         503,  true,  false, false, INTERRUPTED, "the service is restarting; please ask again")

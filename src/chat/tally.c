@@ -1,5 +1,11 @@
 #include "chat/tally.h"
 
+void tally_add_usage(struct tally *t, const struct usage *of_call)
+{
+    t->usage = (struct usage){ t->before.prompt + of_call->prompt,
+                               t->before.completion + of_call->completion };
+}
+
 uint64_t tally_add(struct tally *t, const struct event *ev, uint64_t now)
 {
     const struct citation *c = &ev->citation;
@@ -14,8 +20,7 @@ uint64_t tally_add(struct tally *t, const struct event *ev, uint64_t now)
     else if (ev->type != EVENT_ERROR)
         t->text_bytes += ev->text.n;
     if (ev->type == EVENT_USAGE)
-        t->usage = (struct usage){ t->before.prompt + ev->usage.prompt,
-                                   t->before.completion + ev->usage.completion };
+        tally_add_usage(t, &ev->usage);
     return gap;
 }
 

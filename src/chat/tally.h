@@ -14,6 +14,9 @@ struct tally {
 /* Returns the nanoseconds since the event before (or since the question). */
 uint64_t tally_add(struct tally *t, const struct event *ev, uint64_t now);
 
+/* Of a call whose answer nobody hears. */
+void tally_add_usage(struct tally *t, const struct usage *of_call);
+
 /* What is counted from now on comes on top of it. */
 void tally_next_round(struct tally *t);
 

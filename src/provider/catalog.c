@@ -169,6 +169,8 @@ static void make_model(struct catalog *c, struct model *m, const struct model_se
     m->class = (enum model_class)ms->class;
     m->tools = ms->tools;
     m->n_targets = ms->targets.n;
+    m->context_tokens = ms->context_tokens;
+    m->compacts = ms->compact;
     m->prompt_price = settings_price(ms->prompt_price);
     m->completion_price = settings_price(ms->completion_price);
     m->targets = arena_new(&c->arena, m->n_targets * sizeof *m->targets);

@@ -1,11 +1,11 @@
 #include "turn/bill.h"
 
 #include "base/clock.h"
+#include "chat/context.h"
 #include "provider/catalog.h"
 
 enum {
-    BYTES_PER_TOKEN = 4,                      /* of English; of Chinese it is not far off */
-    TOKENS_PER_MESSAGE = 4,                   /* who speaks, and where it ends  */
+    BYTES_PER_TOKEN = 4,                      /* of an answer: its scripts are not known */
     MILLION = 1000000,
     TOKENS_MAX = 1000000000,                  /* more is not believed of anybody */
 };
@@ -27,11 +27,8 @@ static uint64_t tokens_of_question(const struct question *q)
 {
     uint64_t tokens = 0;
 
-    for (size_t i = 0; i < q->n_messages; i++) {
-        const struct message *m = &q->messages[i];
-
-        tokens += tokens_of(m->raw.n ? m->raw.n : m->text.n) + TOKENS_PER_MESSAGE;
-    }
+    for (size_t i = 0; i < q->n_messages; i++)
+        tokens += context_message_tokens(&q->messages[i]);
     return tokens;
 }
 
@@ -116,6 +113,12 @@ void bill_drop(struct bill *b)
     verb_drop(&b->call.verb);
 }
 
+void bill_add_unheard(struct bill *b, uint64_t prompt, uint64_t completion)
+{
+    b->prompt += prompt;
+    b->unheard += completion;
+}
+
 void bill_hand_back(struct bill *b, bool was_reserved)
 {
     b->was_refused = true;
@@ -127,13 +130,13 @@ void bill_hand_back(struct bill *b, bool was_reserved)
 void bill_settle(struct bill *b, const struct tally *tally, bool is_failure)
 {
     struct usage usage = { believed(tally->usage.prompt), believed(tally->usage.completion) };
-    bool         is_estimated = !usage.prompt && !usage.completion && tally->events > 0;
+    bool is_estimated = !usage.prompt && !usage.completion && (tally->events > 0 || b->unheard > 0);
 
     verb_drop(&b->call.verb);
     if (!b->is_open)
         return;
     if (is_estimated)
-        usage = (struct usage){ b->prompt, tokens_of(tally->text_bytes) };
+        usage = (struct usage){ b->prompt, tokens_of(tally->text_bytes) + b->unheard };
     budget_settle(
         store, &(struct budget_bill){ .tenant = b->asker.tenant,
                                       .key = b->asker.key,

@@ -24,6 +24,7 @@ struct bill {
     const struct model *model;
     struct str          turn;                 /* its id                         */
     uint64_t            prompt;               /* tokens of the question, as we count */
+    uint64_t            unheard;              /* of answers to this turn alone, too */
     bool                is_open;              /* to be settled                  */
     bool                was_refused;
     struct budget_call  call;
@@ -40,6 +41,9 @@ void bill_begin(struct bill *b, const struct asker *asker, const struct question
 void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uint64_t max_time,
                   void (*told)(struct bill *b, enum fault fault));
 void bill_drop(struct bill *b);               /* told() does not come any more  */
+
+/* A call of the turn whose answer nobody hears, which its provider did not count. */
+void bill_add_unheard(struct bill *b, uint64_t prompt, uint64_t completion);
 
 /* Somebody else is paid for it: what may have been reserved is given back, and is no usage. */
 void bill_hand_back(struct bill *b, bool was_reserved);

@@ -1,14 +1,21 @@
 /* turn.c - one question, one answer.
  *
- *      admit --> recall --> afford --> claim --> remember --> choose --> place --> answer
- *                                                             ^  ^         |         |  |
- *                                                             |  +---------+---------+  |
- *                                                             |  somebody else, or the  |
- *                                                             |  same again, while      |
- *                                                             |  nothing was said       |
- *                                                             +------- tools <----------+
- *                                                         with what they came to, it is
- *                                                         asked what it says to that
+ *      admit --> recall --> afford --> claim --> remember
+ *                                                   |
+ *                         +-------------------------+
+ *                         v
+ *                      shorten --> choose --> place --> answer
+ *                         ^          ^          |        |  |
+ *                         |          +----------+--------+  |
+ *                         |           somebody else, or the |
+ *                         |           same again, while     |
+ *                         |           nothing was said      |
+ *                         +------------- tools <------------+
+ *                          with what they came to, it is
+ *                          asked what it says to that
+ *
+ * Shorten lets what is too long for its model be summed up: that is a way through choose, place
+ * and answer of its own, and back (turn_shorten.c).
  *
  * The end of every step that does not lead on is (gone), and save comes before it when the
  * turn was claimed. Where recall and claim find that the question was asked before, whoever
@@ -180,10 +187,10 @@ static const struct turn_step step_afford = { "afford", ask_afford, got_afford, 
 /* ---- the flow ------------------------------------------------------------------------ */
 
 static const struct turn_step *const script[] = {
-    [STEP_ADMIT] = &step_admit, [STEP_RECALL] = &step_recall,     [STEP_AFFORD] = &step_afford,
-    [STEP_CLAIM] = &step_claim, [STEP_REMEMBER] = &step_remember, [STEP_CHOOSE] = &step_choose,
-    [STEP_PLACE] = &step_place, [STEP_ANSWER] = &step_answer,     [STEP_TOOLS] = &step_tools,
-    [STEP_SAVE] = &step_save,
+    [STEP_ADMIT] = &step_admit,   [STEP_RECALL] = &step_recall,     [STEP_AFFORD] = &step_afford,
+    [STEP_CLAIM] = &step_claim,   [STEP_REMEMBER] = &step_remember, [STEP_SHORTEN] = &step_shorten,
+    [STEP_CHOOSE] = &step_choose, [STEP_PLACE] = &step_place,       [STEP_ANSWER] = &step_answer,
+    [STEP_TOOLS] = &step_tools,   [STEP_SAVE] = &step_save,
 };
 
 static void turn_enter(struct turn *t, enum step step)
@@ -215,6 +222,7 @@ static void end_turn(struct turn *t)
 {
     bool is_ours = t->tale != NULL;
 
+    turn_drop_summary(t);
     if (is_ours)
         turn_log_end(t, script[t->step]->name);
     bill_settle(&t->bill, &t->tally, is_ours ? fault_end(t->fault) == END_ERROR : false);
@@ -276,8 +284,11 @@ static void name_turn(struct turn *t, const struct turn_order *order)
 
 void turn_begin_plan(struct turn *t)
 {
+    t->grammar = (struct grammar){ 0 };
+    t->advice = (struct advice){ 0 };
+    t->words = STR("");
     t->failed = FAULT_RESTING;                /* unless somebody can be asked   */
-    plan_begin(&t->plan, t->model, t->question, t->catalog->settings->turns.max_pause,
+    plan_begin(&t->plan, t->model, t->asks, t->catalog->settings->turns.max_pause,
                &t->question->arena);
     if (!plan_has_any(&t->plan))
         t->failed = FAULT_NOT_OFFERED;
@@ -293,7 +304,7 @@ struct turn *turn_start(const struct turn_order *order)
         return NULL;
     }
     t = mem_new(sizeof *t);
-    t->question = order->question;
+    t->question = t->asks = order->question;
     t->catalog = catalog_retain(offer_catalog());
     t->model = order->model;
     name_turn(t, order);

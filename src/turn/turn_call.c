@@ -88,6 +88,10 @@ static void on_event(void *ctx, const struct event *ev)
         return;
     }
     assert(grammar_allows(&t->grammar, ev->type));
+    if (turn_sums_up(t)) {
+        turn_hear_summary(t, ev);
+        return;
+    }
     turn_count(t, ev);
     if (ev->type == EVENT_FINISH) {
         t->finish = ev->finish;
@@ -130,11 +134,17 @@ static void ask_choose(struct turn *t)
     turn_resume(t, next == PLAN_STOP ? t->failed : FAULT_NONE);
 }
 
+/* An answer can do without a summary. */
+static enum step without_answer(const struct turn *t)
+{
+    return turn_sums_up(t) && !t->interrupt ? STEP_SHORTEN : STEP_GONE;
+}
+
 static enum step got_choose(struct turn *t, enum fault came)
 {
     t->fault = came;
     if (came)
-        return STEP_GONE;
+        return without_answer(t);
     return t->chosen ? STEP_PLACE : STEP_CHOOSE;
 }
 
@@ -202,7 +212,7 @@ static void ask_answer(struct turn *t)
     t->last_asked = at;
     t->paused = false;
     turn_trace(t, "call");
-    t->call = at->provider->ops->start(at->provider, t->question, at->model, out);
+    t->call = at->provider->ops->start(at->provider, t->asks, at->model, out);
     turn_pace(t->tale);
 }
 
@@ -214,6 +224,8 @@ static enum step got_answer(struct turn *t, enum fault came)
     t->fault = t->failed = came;
     if (came == FAULT_NONE) {
         plan_finished(&t->plan);
+        if (turn_sums_up(t))
+            return STEP_SHORTEN;
         return turn_wants_tools(t) ? STEP_TOOLS : STEP_GONE;
     }
     if (t->interrupt) {
@@ -222,7 +234,7 @@ static enum step got_answer(struct turn *t, enum fault came)
     }
     turn_log_failed_call(t, came);
     plan_failed(&t->plan, came, &t->advice, clock_now());
-    return silent && fault_may_retry(came) ? STEP_CHOOSE : STEP_GONE;
+    return silent && fault_may_retry(came) ? STEP_CHOOSE : without_answer(t);
 }
 
 static void drop_answer(struct turn *t)

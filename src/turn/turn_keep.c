@@ -96,6 +96,11 @@ const struct whose *turn_whose(const struct turn *t)
     return t->memory ? &t->memory->keeping.whose : NULL;
 }
 
+bool turn_is_composed(const struct turn *t)
+{
+    return t->memory && t->memory->keeping.remembers > 0;
+}
+
 void turn_keep_up(struct turn *t)
 {
     if (t->memory)
@@ -306,7 +311,7 @@ static enum step got_remember(struct turn *t, enum fault came)
     if (m && m->keeping.remembers)
         m->keeping.compose(t->question, m->keeping.ctx, m->messages.messages, m->messages.n);
     turn_pick_tools(t);
-    return STEP_CHOOSE;
+    return STEP_SHORTEN;
 }
 
 static void drop_remember(struct turn *t)

@@ -25,6 +25,16 @@ void turn_trace(const struct turn *t, const char *point)
         L_INT("text_bytes", t->tally.text_bytes), L_MS("ms", clock_exact() - t->tally.asked));
 }
 
+/* What is missing without a word to the model is worth a warning. */
+void turn_log_shortened(const struct turn *t, uint64_t before, const struct context_cut *cut)
+{
+    LOG(cut->drops_system || !cut->has_summary ? LOG_WARN : LOG_INFO, L_MSG("shortened"),
+        L_STR("request_id", t->request_id), L_STR("turn", t->id), L_STR("model", t->model->name),
+        L_INT("tokens", before), L_INT("left", cut->tokens), L_INT("from", cut->from),
+        L_TEXT("summary", cut->has_summary ? "yes" : "no"),
+        L_TEXT("system", cut->drops_system ? "no" : "yes"));
+}
+
 void turn_log_tool(const struct turn *t, struct str tool, uint64_t ns, bool failed)
 {
     metric_add_labelled(METRIC_TOOL_RUNS, failed ? "failed" : "done", "");

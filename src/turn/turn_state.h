@@ -5,6 +5,7 @@
 #define TURN_TURN_STATE_H
 
 #include "base/note.h"
+#include "chat/context.h"
 #include "chat/tally.h"
 #include "provider/plan.h"
 #include "turn/bill.h"
@@ -17,6 +18,7 @@ enum step {
     STEP_AFFORD,
     STEP_CLAIM,
     STEP_REMEMBER,
+    STEP_SHORTEN,
     STEP_CHOOSE,
     STEP_PLACE,
     STEP_ANSWER,
@@ -34,6 +36,7 @@ struct turn_step {
 
 struct memory;
 struct work;
+struct shortening;
 
 struct turn {
     enum step   step;
@@ -51,6 +54,8 @@ struct turn {
     uint64_t        ends_at;                  /* the former                     */
 
     struct question     *question;
+    struct question     *asks;                /* of whom we ask: it, or for a summary of it */
+    struct shortening   *shortening;          /* NULL: it was never too long    */
     struct catalog      *catalog;
     const struct model  *model;
     struct plan          plan;   /* whom we ask                    */
@@ -91,6 +96,12 @@ bool turn_is_kept(const struct turn *t);      /* there is something to save     
 void turn_keep_up(struct turn *t);            /* something was told             */
 void turn_forget(struct turn *t);             /* at its end                     */
 
+/* turn_shorten.c */
+extern const struct turn_step step_shorten;
+bool turn_sums_up(const struct turn *t);      /* whom it asks writes no answer, but a summary */
+void turn_hear_summary(struct turn *t, const struct event *ev);
+void turn_drop_summary(struct turn *t);       /* at its end, before its bill    */
+
 /* turn_tools.c */
 extern const struct turn_step step_tools;
 void turn_pick_tools(struct turn *t);         /* when its question is as it is asked */
@@ -103,10 +114,12 @@ void turn_begin_plan(struct turn *t);
 
 /* turn_keep.c */
 const struct whose *turn_whose(const struct turn *t);       /* NULL: nothing of it is kept */
+bool turn_is_composed(const struct turn *t);  /* of what we keep, not of what a client brings */
 
 /* turn_log.c */
 void turn_log_tool(const struct turn *t, struct str tool, uint64_t ns, bool failed);
 void turn_trace(const struct turn *t, const char *point);
+void turn_log_shortened(const struct turn *t, uint64_t before, const struct context_cut *cut);
 void turn_log_failed_call(const struct turn *t, enum fault came);
 void turn_log_end(const struct turn *t, const char *step);
 

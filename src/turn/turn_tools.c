@@ -224,8 +224,10 @@ void turn_tell(struct turn *t, const struct event *ev)
 {
     struct event said = *ev;
 
+    if (ev->type == EVENT_USAGE)
+        said.usage = t->tally.usage;          /* of all calls                   */
     if (!t->work) {
-        tale_tell(t->tale, ev);
+        tale_tell(t->tale, &said);
         return;
     }
     if (ev->type == EVENT_TOOL_CALL) {
@@ -234,8 +236,6 @@ void turn_tell(struct turn *t, const struct event *ev)
     }
     if (ev->type == EVENT_START && t->work->rounds)
         said.type = EVENT_ROUND;
-    if (ev->type == EVENT_USAGE)
-        said.usage = t->tally.usage;          /* of all rounds                  */
     tell(t, &said);
 }
 
@@ -447,9 +447,6 @@ static void begin_round(struct turn *t)
     t->work->rounds++;
     forget_errands(t->work);
     write_question(t);
-    t->grammar = (struct grammar){ 0 };
-    t->advice = (struct advice){ 0 };
-    t->words = STR("");
     tally_next_round(&t->tally);
     turn_begin_plan(t);
 }
@@ -468,7 +465,7 @@ static enum step got_tools(struct turn *t, enum fault came)
         return STEP_GONE;
     }
     begin_round(t);
-    return STEP_CHOOSE;
+    return STEP_SHORTEN;
 }
 
 void turn_drop_tools(struct turn *t)

@@ -19,6 +19,21 @@ static const char *script_of_call(const struct fake_provider *f)
     return at;
 }
 
+static void write_down(struct fake_asked *a, const struct question *q)
+{
+    const struct message *m = q->messages;
+    size_t                n = q->n_messages;
+
+    *a = (struct fake_asked){ .n_messages = n, .max_tokens = q->max_tokens };
+    if (n > 0)
+        snprintf(a->first, sizeof a->first, "%.*s", STR_ARG(m[0].text));
+    if (n > 1)
+        snprintf(a->second, sizeof a->second, "%.*s", STR_ARG(m[1].text));
+    if (n > 0)
+        snprintf(a->last, sizeof a->last, "%.*s", STR_ARG(m[n - 1].text));
+    snprintf(a->options, sizeof a->options, "%.*s", STR_ARG(q->options));
+}
+
 static struct call *fake_start(struct provider *p, const struct question *q, struct str model_name,
                                struct outlet out)
 {
@@ -30,8 +45,10 @@ static struct call *fake_start(struct provider *p, const struct question *q, str
     toys_note_question(q);
     f->live = true;
     f->call = (struct call){ .provider = p, .out = out, .at = script_of_call(f) };
-    if (f->starts < STARTS_KEPT)
+    if (f->starts < STARTS_KEPT) {
         f->asked_at[f->starts] = now_ms;
+        write_down(&f->asked[f->starts], q);
+    }
     f->starts++;
     return &f->call;
 }

@@ -39,6 +39,14 @@ struct call {
 
 enum { STARTS_KEPT = 12 };
 
+/* What a call was asked. */
+struct fake_asked {
+    size_t   n_messages;
+    uint64_t max_tokens;
+    char     first[200], last[400];           /* of the messages                */
+    char     second[200], options[100];
+};
+
 /* A script is a letter an event: s start, S start with a session, d delta, w a delta of two
  * characters and six bytes, r reasoning, t tool call, 0 to 5 wishes (flow/fake_tools.h), u usage,
  * f finish, l finish for length, T finish for tools, - a pass of silence; e a fault that somebody
@@ -53,6 +61,7 @@ struct fake_provider {
     struct usage             usage;           /* what u says                    */
     struct call              call;
     bool                     live;
+    struct fake_asked        asked[STARTS_KEPT];
     int                      starts, cancels, pauses, resumes;
     uint64_t                 asked_at[STARTS_KEPT]; /* ms                       */
 };
