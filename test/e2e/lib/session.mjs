@@ -65,12 +65,12 @@ export async function stage() {
   s.cluster = await cluster({ fast: true });
   s.provider = await startProvider({ kind: 'openai', key: 'k', control: false });
   s.db = await database({ on: s.cluster });
-  s.settings = ({ session = {}, db = s.db, kept = true, open = false, tools, pace = 20, ...more } = {}) => ({
+  s.settings = ({ session = {}, db = s.db, kept = true, open = false, tools, model, pace = 20, ...more } = {}) => ({
     ...(kept && { database: { url: db.url } }),
     ...(!open && { access: { jwt_key: SECRET, new_accounts: 'approved' } }),
     turns: { lease: duration(1500), ...more.turns },
     providers: [{ name: 'slow', kind: 'echo', tokens_per_second: pace }, { name: 'asked', kind: 'openai', base_url: `${s.provider.url}/v1`, api_key: 'k', retries: 0, breaker_failures: 0 }],
-    models: [{ name: 'asked', targets: [{ provider: 'asked' }], ...(tools && { tools }) }, { name: 'slow', targets: [{ provider: 'slow' }] }],
+    models: [{ name: 'asked', targets: [{ provider: 'asked' }], ...(tools && { tools }), ...model }, { name: 'slow', targets: [{ provider: 'slow' }] }],
     dialects: { session },
   });
   s.serve = async (more) => {
