@@ -113,8 +113,7 @@ TEST(arguments_are_an_object_whatever_was_said)
 
         assert_int_equal(SPLIT(events), 2);
         check(&m[0], ROLE_ASSISTANT,
-              "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[" CALL("a",
-                                                                               "{}") "]}");
+              "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[" CALL("a", "{}") "]}");
         arena_release(&a);
     }
 }
