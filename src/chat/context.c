@@ -240,7 +240,7 @@ void context_write_left_out(const struct context *c, const struct context_cut *c
     for (size_t i = c->covered; i < cut->from; i++) {
         const struct message *m = &c->messages[i];
 
-        if (stays(c, cut, i) || is_system(m))
+        if (stays(c, cut, i))
             continue;
         buf_add(out, str_of(role_name(m->role)));
         buf_lit(out, ": ");

@@ -42,7 +42,7 @@ void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uin
                   void (*told)(struct bill *b, enum fault fault));
 void bill_drop(struct bill *b);               /* told() does not come any more  */
 
-/* A call of the turn whose answer nobody hears, which its provider did not count. */
+/* A call of the turn whose answer nobody hears: if providers do not count, that counts, too. */
 void bill_add_unheard(struct bill *b, uint64_t prompt, uint64_t completion);
 
 /* Somebody else is paid for it: what may have been reserved is given back, and is no usage. */

@@ -39,7 +39,6 @@ struct shortening {
     struct question    asks;                  /* lives in the turn's arena      */
     uint64_t           asks_tokens;
     struct buf         text;                  /* of the summary, so far         */
-    bool               is_counted;            /* by its provider                */
 };
 
 bool turn_sums_up(const struct turn *t)
@@ -120,7 +119,6 @@ static void ask_for_summary(struct turn *t, const struct context *c)
     buf_release(&options);
     s->asks_tokens = context_message_tokens(&m[0]) + context_message_tokens(&m[1]);
     s->text = BUF(SUMMARY_BYTES);
-    s->is_counted = false;
     t->asks = &s->asks;
 }
 
@@ -132,10 +130,8 @@ void turn_hear_summary(struct turn *t, const struct event *ev)
         plan_answered(&t->plan);
     if (ev->type == EVENT_DELTA && !s->text.over)
         buf_add(&s->text, ev->text);
-    if (ev->type == EVENT_USAGE) {
+    if (ev->type == EVENT_USAGE)
         tally_add_usage(&t->tally, &ev->usage);
-        s->is_counted = true;
-    }
     if (ev->type != EVENT_FINISH)
         return;
     if (ev->finish == FINISH_CONTENT_FILTER)
@@ -143,12 +139,12 @@ void turn_hear_summary(struct turn *t, const struct event *ev)
     turn_resume(t, FAULT_NONE);
 }
 
-/* It is paid for like the answer. */
+/* It is paid for like the answer: as it was counted, or all of the turn as we estimate it. */
 static void bill_summary(struct turn *t)
 {
     struct shortening *s = t->shortening;
 
-    if (!s->is_counted && s->text.n)
+    if (s->text.n)
         bill_add_unheard(&t->bill, s->asks_tokens, context_tokens(buf_str(&s->text)));
     tally_next_round(&t->tally);
 }

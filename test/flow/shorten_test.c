@@ -133,10 +133,10 @@ static void a_failed_summary_is_asked_for_again(void **state)
     settle();
 }
 
-/* Refused, broken off, or of no words at all. */
+/* Refused, broken off, of no words at all, or not let through. */
 static void without_a_summary_it_goes_on(void **state)
 {
-    static const char *const scripts[] = { "-n|sduf", "sd-c|sduf", "suf|sduf" };
+    static const char *const scripts[] = { "-n|sduf", "sd-c|sduf", "suf|sduf", "sdup|sduf" };
 
     (void)state;
     for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {

@@ -130,6 +130,7 @@ static void fake_letter(struct call *c, char letter)
     case 'd': ev = (struct event){ .type = EVENT_DELTA, .text = STR("word ") }; break;
     case 'u': ev = (struct event){ .type = EVENT_USAGE, .usage = f->usage }; break;
     case 'f': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_STOP }; break;
+    case 'p': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_CONTENT_FILTER }; break;
     case 'l': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_LENGTH }; break;
     case 'T': ev = (struct event){ .type = EVENT_FINISH, .finish = FINISH_TOOL_CALLS }; break;
     default:

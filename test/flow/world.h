@@ -49,10 +49,10 @@ struct fake_asked {
 
 /* A script is a letter an event: s start, S start with a session, d delta, w a delta of two
  * characters and six bytes, r reasoning, t tool call, 0 to 5 wishes (flow/fake_tools.h), u usage,
- * f finish, l finish for length, T finish for tools, - a pass of silence; e a fault that somebody
- * else may not have, x one that nobody can help, c a broken connection, b too many questions, k
- * a wrong key, n a wrong question. It ends with a last word, or the call stays silent for ever.
- * After | comes what the next call says; the last call is repeated. */
+ * f finish, l finish for length, p finish for a filter, T finish for tools, - a pass of silence; e
+ * a fault that somebody else may not have, x one that nobody can help, c a broken connection, b
+ * too many questions, k a wrong key, n a wrong question. It ends with a last word, or the call
+ * stays silent for ever. After | comes what the next call says; the last call is repeated. */
 struct fake_provider {
     struct provider          provider;
     struct provider_settings settings;

@@ -197,6 +197,26 @@ TEST(calls_and_results_stand_or_go_together)
     assert_string_equal(left(&cut), "s0 S c2 r3 r4 a5 u6 a7 u8 ");
 }
 
+TEST(rules_in_between_are_not_counted)
+{
+    struct context_cut cut;
+
+    hold("uauasau", 4 * EACH + 50);
+    all.summary = STR("in short");
+    assert_true(context_find_cut(&all, 50, &cut));
+    assert_string_equal(left(&cut), "S a3 s4 a5 u6 ");
+}
+
+TEST(where_nothing_is_left_out_no_summary_takes_room)
+{
+    struct context_cut cut;
+
+    hold("suau", 4 * EACH);
+    all.summary = STR("in short");
+    assert_true(context_find_cut(&all, 50, &cut));
+    assert_string_equal(left(&cut), "s0 u1 a2 u3 ");
+}
+
 /* Else the model would call the same again, or answer nobody. */
 TEST(the_question_and_what_its_calls_came_to_always_stay)
 {
@@ -313,6 +333,8 @@ int main(void)
         cmocka_unit_test(every_rung_in_its_turn),
         cmocka_unit_test(the_last_rungs),
         cmocka_unit_test(calls_and_results_stand_or_go_together),
+        cmocka_unit_test(rules_in_between_are_not_counted),
+        cmocka_unit_test(where_nothing_is_left_out_no_summary_takes_room),
         cmocka_unit_test(the_question_and_what_its_calls_came_to_always_stay),
         cmocka_unit_test(tools_on_offer_count),
         cmocka_unit_test(nothing_that_a_summary_covers_comes_back),
