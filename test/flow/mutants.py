@@ -167,7 +167,6 @@ CALL = [
 ]
 
 TOOLS = [
-    ("a model without tools has work to do", "    if (!t->model->tools.n || t->question->asked", "    if (t->question->asked"),
     ("whatever is asked is offered tools", " || t->question->asked != ASKED_CHAT)", ")"),
     ("no tools are tools", "    if (set.n == 0)\n        return;\n", ""),
     ("nobody's tools are the client's", "        if (str_eq(w->clients[i], name))\n            return true;\n", ""),
@@ -200,7 +199,6 @@ TOOLS = [
     ("the beginning is a round", "    if (ev->type == EVENT_START && t->work->rounds)", "    if (ev->type == EVENT_START)"),
     ("usage is of one round", "        said.usage = t->tally.usage;", "        ;"),
     ("half a call is run", "    if (!w || t->finish != FINISH_TOOL_CALLS)", "    if (!w)"),
-    ("a client's call is a round", "        if (w->errands[i]->piece.is_ours)\n            return true;", "        return true;"),
     ("there are no rounds", "        if (w->errands[i]->piece.is_ours)\n            return true;\n", ""),
     ("results come as they come", "i < w->n_errands && w->errands[i]->is_done; i++) {", "i < w->n_errands; i++) {\n        if (!w->errands[i]->is_done) continue;"),
     ("results come again and again", "        e->is_told = true;\n", ""),

@@ -469,6 +469,39 @@ TEST(a_result_is_in_the_journal_before_the_next_round)
     end();
 }
 
+TEST(a_long_result_is_kept_at_once)
+{
+    static char output[300];
+
+    kept_world("s0T|---------------------------sf");
+    toys_begin();
+    memset(output, 'x', sizeof output - 1);
+    toys.toys[0].output = output;
+    toys.toys[0].is_slow = true;
+    ask_with("");
+    pass_for(25);
+    assert_string_equal(fake.journal, "st");
+    toy_answer(0);
+    notes_run();
+    assert_string_equal(fake.journal, "stt");
+    pass_until_over(2 * PASSES);
+    end();
+}
+
+TEST(runs_are_counted)
+{
+    int64_t done = labelled_metric("runnel_tool_runs_total{end=\"done\"}"),
+            failed = labelled_metric("runnel_tool_runs_total{end=\"failed\"}");
+
+    begin("s012T|sf");
+    toys.toys[1].fails = true;
+    ask_with("");
+    pass_until_over(PASSES);
+    assert_int_equal(labelled_metric("runnel_tool_runs_total{end=\"done\"}"), done + 2);
+    assert_int_equal(labelled_metric("runnel_tool_runs_total{end=\"failed\"}"), failed + 1);
+    end();
+}
+
 /* ---- what is on offer ---------------------------------------------------------------------- */
 
 TEST(other_settings_leave_a_turn_its_tools)
@@ -533,13 +566,13 @@ TEST(a_client_s_call_is_his)
 
 TEST(ours_are_run_beside_a_client_s_and_then_it_is_his_turn)
 {
-    begin("s0T|s123T|sf");
+    begin("s0T|s132T|sf");
     wish(1, 0, "x", "door", "{}");
     wish(2, 1, "y", "b", "{}");
     wish(3, 2, "z", "door", "{\"n\":1}");
     ask_with(",\"tools\":[" DOOR "]");
     pass_until_over(PASSES);
-    heard("s[0 c0 a {}](0 of a)|<0 x door {}>[1 y b {}]<1 z door {\"n\":1}>(1 of b)f");
+    heard("s[0 c0 a {}](0 of a)|<0 x door {}><1 z door {\"n\":1}>[1 y b {}](1 of b)f");
     assert_int_equal(tape.finish, FINISH_TOOL_CALLS);
     assert_int_equal(one.starts, 2);
     end();
@@ -558,12 +591,17 @@ TEST(of_one_name_the_client_s_is_meant)
 
 TEST(a_question_that_is_no_chat_is_offered_none)
 {
-    struct question *q = question_new();
+    struct question    *q = question_new();
+    struct provider_ops gives;
 
     begin("sdf");
+    gives = *one.provider.ops;
+    gives.gives_embeddings = true;
+    one.provider.ops = &gives;
     q->asked = ASKED_EMBEDDINGS;
     ask_for(&tape, q);
     pass_until_over(PASSES);
+    assert_int_equal(toys.n_asked, 1);
     assert_string_equal(toys.asked[0].options, "");
     end();
 }
@@ -577,6 +615,7 @@ TEST(a_model_whose_tools_are_gone_has_none)
     ask_with("");
     pass_until_over(PASSES);
     heard("s<0 c0 a {}>f");
+    assert_int_equal(toys.n_asked, 1);
     assert_string_equal(toys.asked[0].options, "");
     end();
 }
@@ -610,6 +649,8 @@ int main(void)
         cmocka_unit_test(a_full_reader_holds_up_the_next_round),
         cmocka_unit_test(what_is_kept_says_what_nobody_saw_the_end_of),
         cmocka_unit_test(a_result_is_in_the_journal_before_the_next_round),
+        cmocka_unit_test(a_long_result_is_kept_at_once),
+        cmocka_unit_test(runs_are_counted),
         cmocka_unit_test(other_settings_leave_a_turn_its_tools),
         cmocka_unit_test(tools_are_offered_behind_the_client_s_own),
         cmocka_unit_test(a_client_s_call_is_his),
