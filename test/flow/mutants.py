@@ -59,6 +59,8 @@ TURN = [  # what it breaks, the text, what stands there instead
     ("an interrupt drops nothing", "            script[t->step]->drop(t);\n", ""),
     ("an interrupt is taken for a good end", "            t->came = t->interrupt;", "            t->came = FAULT_NONE;"),
     ("the last word is always good", "    if (t->fault)\n        last =", "    if (0)\n        last ="),
+    ("the next round has been spoken", "    t->grammar = (struct grammar){ 0 };\n", ""),
+    ("advice is for all rounds", "    t->advice = (struct advice){ 0 };\n", ""),
     ("the catalog is not dropped", "    catalog_drop(t->catalog);\n", ""),
     ("the catalog is not retained", "catalog_retain(offer_catalog())", "offer_catalog()"),
     ("the question leaks", "    question_free(t->question);\n", ""),
