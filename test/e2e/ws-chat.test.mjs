@@ -201,13 +201,13 @@ describe('an answer', () => {
 test('a reader who takes nothing for long is cut, and what he was told is kept', async () => {
   const own = await s.serve({ http: { write_timeout: duration(500) }, stream: { queue_bytes: '4KiB' } });
   const session = named();
-  s.near.script({ answer: { text: '流'.repeat(3000000), size: 1000 } });
+  s.near.script({ answer: { text: '流'.repeat(5000000), size: 1000, gap: 2 } }); // more than the sockets hold, and not at once
   const t = await greeted(own.port, { lines: { Authorization: `Bearer ${ANNA}` } });
   t.connection.stopReading();
   await t.send(text({ type: 'chat', data: { message: '你好', session_id: session, ...LOCAL } }));
   await own.log({ msg: 'slow reader cut' });
   await own.metricBecomes('runnel_websockets', 0);
-  await eventually(async () => assert.equal((await history(session, new Person(own)))[1]?.metadata.state, 'interrupted'), ms(30000));
+  await eventually(async () => assert.equal((await history(session, new Person(own)))[1]?.metadata.state, 'interrupted'), ms(15000));
   t.destroy();
 });
 
