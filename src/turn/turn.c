@@ -99,6 +99,11 @@ static void drain(struct turn *t)
     deadline_arm(&t->limit, until);
 }
 
+bool turn_is_drained(const struct turn *t)
+{
+    return t->bytes_left != UINT64_MAX;
+}
+
 /* It is worth its price again. */
 static void on_visited(struct tale *tale)
 {

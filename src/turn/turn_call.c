@@ -31,7 +31,7 @@ static void count_text(struct turn *t, uint64_t before)
         turn_interrupt(t, FAULT_ANSWER_TOO_BIG);
     if (said > t->bytes_left)
         turn_interrupt(t, FAULT_CLIENT_GONE);
-    else if (t->bytes_left != UINT64_MAX)
+    else if (turn_is_drained(t))
         t->bytes_left -= said;
 }
 

@@ -82,6 +82,7 @@ struct turn {
 };
 
 void turn_resume(struct turn *t, enum fault came);    /* what was asked for came */
+bool turn_is_drained(const struct turn *t);   /* nobody listens: it may cost little more */
 
 /* turn_call.c */
 extern const struct turn_step step_choose, step_place, step_answer;

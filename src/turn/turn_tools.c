@@ -460,6 +460,10 @@ static enum step got_tools(struct turn *t, enum fault came)
         return STEP_TOOLS;
     if (t->work->asks_client)
         return STEP_GONE;                     /* it is his turn now             */
+    if (turn_is_drained(t)) {
+        t->fault = FAULT_CLIENT_GONE;         /* a rest is drained, not a round */
+        return STEP_GONE;
+    }
     if (t->work->rounds == t->catalog->settings->turns.max_rounds) {
         t->fault = FAULT_TOO_MANY_ROUNDS;
         return STEP_GONE;

@@ -255,6 +255,8 @@ TOOLS = [
     ("an interrupt is no fault", "    t->fault = came;\n    if (came)\n        return STEP_GONE;\n    if (t->work->next", "    if (came)\n        return STEP_GONE;\n    if (t->work->next"),
     ("who waits for somebody alone is not run", "    if (t->work->next < t->work->n_errands)\n        return STEP_TOOLS;\n", ""),
     ("a client is not waited for", "    if (t->work->asks_client)\n        return STEP_GONE;", "    if (0)\n        return STEP_GONE;"),
+    ("a round is begun for nobody", "    if (turn_is_drained(t)) {", "    if (0) {"),
+    ("a round that nobody hears has a good end", "        t->fault = FAULT_CLIENT_GONE;         /* a rest is drained, not a round */\n", ""),
     ("one round too few", "t->work->rounds == t->catalog", "t->work->rounds + 1 == t->catalog"),
     ("rounds have no end", "    if (t->work->rounds == t->catalog", "    if (0 && t->work->rounds == t->catalog"),
     ("too many rounds are no fault", "        t->fault = FAULT_TOO_MANY_ROUNDS;\n", ""),

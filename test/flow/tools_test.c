@@ -388,6 +388,24 @@ TEST(an_interrupt_ends_those_that_run_and_no_others)
     end();
 }
 
+TEST(a_rest_is_drained_and_no_other_round_is_begun)
+{
+    kept_world("s0T|sf");
+    toys_begin();
+    on_leave = LEAVING_DRAINS;
+    toys.toys[0].is_slow = true;
+    ask_with("");
+    pass_for(6);
+    sink_leave(&tape.sink->sink);
+    pass_for(2);
+    toy_answer(0);
+    pass_until_over(PASSES);
+    assert_int_equal(one.starts, 1);
+    kept_end();
+    assert_string_equal(fake.fault, "client_gone");
+    toys_end();
+}
+
 TEST(a_tool_may_answer_between_the_interrupt_and_the_last_word)
 {
     for (int n = 1; n <= 2; n++) {
@@ -644,6 +662,7 @@ int main(void)
         cmocka_unit_test(a_tool_that_runs_alone),
         cmocka_unit_test(more_calls_than_anybody_means),
         cmocka_unit_test(an_interrupt_ends_those_that_run_and_no_others),
+        cmocka_unit_test(a_rest_is_drained_and_no_other_round_is_begun),
         cmocka_unit_test(a_tool_may_answer_between_the_interrupt_and_the_last_word),
         cmocka_unit_test(when_the_reader_leaves_no_tool_goes_on),
         cmocka_unit_test(a_full_reader_holds_up_the_next_round),
