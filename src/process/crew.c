@@ -218,8 +218,8 @@ static void bury(size_t i, int status)
     if (clock_now() - h->since >= HEALTHY_S * CLOCK_S)
         h->rest = 0;
     rest(h);
-    say_why(i, pid, status);
     keep_or_close_port(i);
+    say_why(i, pid, status);
     if (lead.has_begun)
         return;
     lead.has_failed = true;                   /* nobody waits for what cannot begin */
