@@ -143,8 +143,9 @@ void setup_write_notices(const struct settings *s, struct buf *out)
     if (s->database.url.n)
         buf_addf(out, "notice: workers: database.connections is of each process: %zu in all\n",
                  n * (size_t)s->database.connections);
-    buf_lit(out, "notice: workers: what is put down at /api/v1/tasks is known to the process that "
-                 "took it, and to no other\n");
+    else
+        buf_lit(out, "notice: workers: without a database, what is put down at /api/v1/tasks is "
+                     "known to the process that took it, and to no other\n");
 }
 
 void setup_tell_mistakes(const struct buf *mistakes)

@@ -123,7 +123,7 @@ static const struct conf_field tool_rows[] = {
     SECRETS("headers", tool_settings, headers, is_tool_header, "header fields (X-Key: ...)",
             "Header fields that go with every request to it."),
     TEXTS("allow", tool_settings, allow, settings_is_visible, "hosts (10.0.0.7, tools.internal)",
-          "Hosts that it may reach although their addresses are private; nobody else's are."),
+          "http: hosts that it may reach although their addresses are private; no others are."),
     TEXTS("only", tool_settings, only, NULL, NULL, "mcp: of its tools only these."),
     TEXT("ca_file", tool_settings, ca_file, "", NULL, NULL,
          "Certificates to trust instead of the system's, in a PEM file."),
