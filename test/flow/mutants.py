@@ -3,8 +3,8 @@
 
 Each row breaks one source file in one place; the tests below, built into one program with
 the broken file, must fail (or hang). A row whose text is no longer in the source is an
-error too: move it along with the code. Run after `cmake --build --preset dev`; with files,
-only their rows.
+error too: move it along with the code. `./dev test mutants` runs all of them; with files, only
+their rows (then build the presets dev and valgrind first).
 """
 import concurrent.futures
 import os
@@ -14,8 +14,6 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build/dev"
-HANGS_S = 20                                  # the tests themselves take some two seconds
 
 TESTS = ["unit/base/gate_test", "unit/chat/context_test", "unit/provider/plan_test",
          "unit/provider/standing_test", "flow/shorten_test",
@@ -959,55 +957,66 @@ MUTANTS = {
 }
 
 FLAGS = ["-std=c11", "-D_GNU_SOURCE", f"-I{ROOT}/src", f"-I{ROOT}/test", f"-I{ROOT}/test/unit",
-         "-O1", "-g", "-w", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-LIBS = [BUILD / "librunnel_core.a", "-lcmocka", "-lpq", "-luv", "-lyaml", "-lllhttp", "-lyyjson",
-        "-lwslay", "-lmbedtls", "-lmbedx509", "-lmbedcrypto", "-lm"]
+         "-O1", "-g", "-w"]
+LIBS = ["-lcmocka", "-lpq", "-luv", "-lyaml", "-lllhttp", "-lyyjson", "-lwslay", "-lmbedtls",
+        "-lmbedx509", "-lmbedcrypto", "-lm"]
 
-
-def compile_file(source, out, *flags):
-    subprocess.run(["cc", *FLAGS, *flags, "-c", source, "-o", out], check=True)
-    return out
+# A verdict is all that is wanted of a run; LSan wants two calls of a stack for it.
+ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "malloc_context_size=2:quarantine_size_mb=1"}
 
 
 def main_of(test):
     return test.replace("/", "_") + "_main"
 
 
-def compile_tests(pool, tmp):
+class Tests:
     """All the tests as one program, which saves linking each of them for each row."""
-    mains = [main_of(test) for test in TESTS]
-    every = tmp / "every.c"
-    every.write_text("".join(f"int {name}(void);\n" for name in mains)
-                     + f"int main(void)\n{{\n    return {' || '.join(f'{n}()' for n in mains)};\n}}\n")
-    jobs = [pool.submit(compile_file, every, tmp / "every.o")]
-    for name in TESTS + HELPERS:
-        out = tmp / (name.replace("/", "_") + ".o")
-        jobs.append(pool.submit(compile_file, ROOT / f"test/{name}.c", out, f"-Dmain={main_of(name)}"))
-    return [job.result() for job in jobs]
+
+    def __init__(self, pool, directory, preset, seconds, *flags):
+        self.seconds = seconds                # many times what they take
+        self.flags = [*FLAGS, *flags]
+        self.core = ROOT / "build" / preset / "librunnel_core.a"
+        directory.mkdir()
+        every = directory / "every.c"
+        mains = [main_of(test) for test in TESTS]
+        every.write_text("".join(f"int {name}(void);\n" for name in mains)
+                         + f"int main(void)\n{{\n    return {' || '.join(f'{n}()' for n in mains)};\n}}\n")
+        jobs = [pool.submit(self.compile, every, directory / "every.o")]
+        for name in TESTS + HELPERS:
+            out = directory / (name.replace("/", "_") + ".o")
+            jobs.append(pool.submit(self.compile, ROOT / f"test/{name}.c", out, f"-Dmain={main_of(name)}"))
+        self.objects = [job.result() for job in jobs]
+
+    def compile(self, source, out, *flags):
+        subprocess.run(["cc", *self.flags, *flags, "-c", source, "-o", out], check=True)
+        return out
+
+    def pass_with(self, directory, source=None):
+        """Do all of them pass, with this file in place of the one that it was made from?"""
+        program = directory / "program"
+        broken = [self.compile(source, directory / "broken.o")] if source else []
+        subprocess.run(["cc", *self.flags, "-o", program, *self.objects, *broken, self.core, *LIBS],
+                       check=True)
+        try:
+            run = subprocess.run([program], cwd=ROOT, stdout=subprocess.DEVNULL, env=ENVIRONMENT,
+                                 stderr=subprocess.DEVNULL, timeout=self.seconds)
+            return run.returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            program.unlink()
 
 
-def pass_with(objects, program):
-    """Do all the tests pass?"""
-    subprocess.run(["cc", *FLAGS, "-o", program, *objects, *LIBS], check=True)
-    try:
-        run = subprocess.run([program], cwd=ROOT, stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL, timeout=HANGS_S)
-        return run.returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
-
-
-def complaint(tests, directory, file, row):
+def complaint(kinds, directory, file, row):
     """What is wrong with one row; None if a test has noticed."""
     what, old, new = row
     text = (ROOT / file).read_text()
     if text.count(old) != 1:
         return f"{file}: not in the source any more (or twice): {what}"
     directory.mkdir()
-    (directory / "broken.c").write_text(text.replace(old, new))
-    broken = compile_file(directory / "broken.c", directory / "broken.o")
-    alive = pass_with([*tests, broken], directory / "program")
-    (directory / "program").unlink()
+    broken = directory / "broken.c"
+    broken.write_text(text.replace(old, new))
+    alive = all(tests.pass_with(directory, broken) for tests in kinds)
     return f"{file}: nobody noticed: {what}" if alive else None
 
 
@@ -1015,12 +1024,15 @@ def main():
     with tempfile.TemporaryDirectory() as tmp, \
             concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         tmp = pathlib.Path(tmp)
-        tests = compile_tests(pool, tmp)
-        if not pass_with(tests, tmp / "whole"):
+        # Most rows are noticed by tests that run at full speed; the sanitizers see the others.
+        kinds = [Tests(pool, tmp / "plain", "valgrind", 8),
+                 Tests(pool, tmp / "sanitized", "dev", 30, "-fsanitize=address,undefined",
+                       "-fno-sanitize-recover=all")]
+        if not all(tests.pass_with(tmp) for tests in kinds):
             sys.exit("the tests fail without any mutant")
         files = sys.argv[1:] or MUTANTS
         rows = [(file, row) for file in files for row in MUTANTS[file]]
-        jobs = [pool.submit(complaint, tests, tmp / str(i), *row) for i, row in enumerate(rows)]
+        jobs = [pool.submit(complaint, kinds, tmp / str(i), *row) for i, row in enumerate(rows)]
         complaints = list(filter(None, (job.result() for job in jobs)))
     print(*complaints, f"{len(rows) - len(complaints)} passed, {len(complaints)} failed", sep="\n")
     return 1 if complaints else 0
