@@ -115,6 +115,7 @@ void session_serve_ai_resume(struct http_exchange *x, const struct http_reader *
 void session_serve_ai(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_health(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_ttl(struct http_exchange *x, const struct http_reader *rq);
+void session_serve_usage(struct http_exchange *x, const struct http_reader *rq);
 void session_serve_complete(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_livez(struct http_exchange *x, const struct http_reader *rq);
 void ops_serve_readyz(struct http_exchange *x, const struct http_reader *rq);

@@ -149,6 +149,7 @@ static const struct route routes[] = {
       ROUTE_GUARDED, false },
     { HTTP_METHOD_POST, "/api/chat/operations/{id}/complete", session_serve_complete,
       ROUTE_TAKES_JSON, ROUTE_OPEN, false },
+    { HTTP_METHOD_GET, "/api/chat/usage", session_serve_usage, ROUTE_PLAIN, ROUTE_GUARDED, false },
     { HTTP_METHOD_GET, "/api/chat/config/ttl", session_serve_ttl, ROUTE_PLAIN, ROUTE_GUARDED,
       true },
     { HTTP_METHOD_GET, "/api/chat/health", session_serve_health, ROUTE_PLAIN, ROUTE_OPEN, true },

@@ -56,6 +56,7 @@ void visit_end(struct visit *v)
     verb_drop(&v->lookup.verb);
     verb_drop(&v->running.verb);
     verb_drop(&v->pending.verb);
+    verb_drop(&v->usage.verb);
     json_free(v->body);
     arena_release(&v->arena);
     mem_free(v);

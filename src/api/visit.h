@@ -9,6 +9,7 @@
 #include "store/lookup.h"
 #include "store/pending.h"
 #include "store/sessions.h"
+#include "store/usage.h"
 
 struct visit {
     struct http_exchange *x;
@@ -24,6 +25,7 @@ struct visit {
     struct lookup_call    lookup;
     struct busy_call      running;
     struct pending_call   pending;
+    struct usage_call     usage;
     struct json_doc      *body;
     int64_t               answer, from;       /* whose events, and from which on */
 

@@ -2,40 +2,18 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-
-/* The allowances of tenant $1 that speak of key $2 or account $3. */
-#define MINE                                                                                       \
-    " FROM runnel.allowance a WHERE a.tenant = $1::int AND (a.api_key = $2::bigint"                \
-    " OR a.account = $3::bigint OR (a.api_key IS NULL AND a.account IS NULL))"
+#include "store/budget_sql.h"
 
 enum { LOCK, RESERVE, SETTLE, COUNT_USAGE, SWEEP_PACE, SWEEP_RESERVED, SWEEP_BILLED };
 
 /* A minute that slides: this one, and as much of the one before as is not over yet. What comes
  * late, from a connection that was given up, finds a turn that has been billed already. */
 static const char reserve_sql[] =
-    "WITH t AS (SELECT date_trunc('minute', c) AS minute,"
-    "  (extract(second FROM c) / 60)::float8 AS part, c AS now,"
-    "  (c AT TIME ZONE 'UTC')::date AS day,"
-    "  86400 - extract(epoch FROM (c AT TIME ZONE 'UTC')::time) AS day_left"
-    "  FROM (SELECT clock_timestamp() AS c) x),"
-    " state AS (SELECT a.*, t.*,"
-    "  coalesce(s.tokens, 0) + coalesce(r.tokens, 0) AS day_tokens,"
-    "  coalesce(s.money, 0) + coalesce(r.money, 0) AS day_money, r.n AS running,"
-    "  ceil(coalesce(p1.requests, 0) + coalesce(p0.requests, 0) * (1 - t.part)) AS m_requests,"
-    "  ceil(coalesce(p1.tokens, 0) + coalesce(p0.tokens, 0) * (1 - t.part)) AS m_tokens,"
+    "WITH " BUDGET_NOW ","
+    " state AS (SELECT " BUDGET_STATE ","
     "  EXISTS (SELECT FROM runnel.reservation o WHERE o.tenant = a.tenant"
     "   AND o.allowance = a.id AND o.turn = $4) OR EXISTS (SELECT FROM runnel.billed b"
-    "   WHERE b.tenant = a.tenant AND b.turn = $4) AS had"
-    "  FROM t CROSS JOIN (SELECT a.*" MINE ") a"
-    "  LEFT JOIN runnel.spending s ON s.tenant = a.tenant AND s.allowance = a.id AND s.day = t.day"
-    "  LEFT JOIN runnel.pace p1 ON p1.tenant = a.tenant AND p1.allowance = a.id"
-    "   AND p1.minute = t.minute"
-    "  LEFT JOIN runnel.pace p0 ON p0.tenant = a.tenant AND p0.allowance = a.id"
-    "   AND p0.minute = t.minute - interval '1 minute'"
-    "  CROSS JOIN LATERAL (SELECT count(*) AS n,"
-    "   sum(r.tokens) FILTER (WHERE r.day = t.day) AS tokens,"
-    "   sum(r.money) FILTER (WHERE r.day = t.day) AS money FROM runnel.reservation r"
-    "   WHERE r.tenant = a.tenant AND r.allowance = a.id AND r.expires_at > t.now) r),"
+    "   WHERE b.tenant = a.tenant AND b.turn = $4) AS had" BUDGET_FROM "),"
     " broken AS (SELECT which, CASE WHEN which < 3 THEN 60 - part * 60 WHEN which = 3 THEN 1"
     "  ELSE day_left END AS wait FROM (SELECT *, CASE"
     "  WHEN m_requests + 1 > requests_per_minute THEN 1"
@@ -61,7 +39,7 @@ static const char reserve_sql[] =
 
 const struct pg_statement budget_statements[] = {
     /* A statement of its own: what the next one sees is then what the lock was waited for. */
-    [LOCK] = { "budget_lock", "SELECT a.id" MINE " ORDER BY a.id FOR NO KEY UPDATE" },
+    [LOCK] = { "budget_lock", "SELECT a.id" BUDGET_MINE " ORDER BY a.id FOR NO KEY UPDATE" },
     [RESERVE] = { "budget_reserve", reserve_sql },
     [SETTLE] = { "budget_settle",
                  "WITH gone AS (DELETE FROM runnel.reservation WHERE tenant = $1::int AND turn = $2"

@@ -14,6 +14,7 @@
 #include "store/running.h"
 #include "store/sessions.h"
 #include "store/turns.h"
+#include "store/usage.h"
 
 enum { TIDY_S = 600, PULSE_S = 20 };
 
@@ -32,9 +33,9 @@ struct store {
 };
 
 static const struct pg_statement *const tables[] = {
-    asker_statements,    budget_statements,  chat_statements,
-    message_statements,  turn_statements,    running_statements,
-    exchange_statements, session_statements, pending_statements,
+    asker_statements,   budget_statements,  chat_statements,     message_statements,
+    turn_statements,    running_statements, exchange_statements, session_statements,
+    pending_statements, usage_statements,
 };
 
 static struct pg_statement *join_tables(void)

@@ -56,6 +56,11 @@ enum model_class offer_class(const struct model *m)
     return m->class;
 }
 
+bool offer_has_price(const struct model *m)
+{
+    return m->prompt_price || m->completion_price;
+}
+
 bool offer_can(const struct model *m, enum asked asked)
 {
     for (size_t i = 0; i < m->n_targets; i++)

@@ -22,6 +22,7 @@ struct str          offer_name(const struct model *m);
 struct str          offer_owner(const struct model *m);       /* its first provider  */
 enum model_class    offer_class(const struct model *m);
 bool                offer_can(const struct model *m, enum asked asked);
+bool                offer_has_price(const struct model *m);
 int64_t             offer_created(void);                      /* wall seconds        */
 
 #endif

@@ -5,8 +5,9 @@
 #include "database/kept.h"
 #include "store/pending.h"
 #include "store/sessions.h"
+#include "store/usage.h"
 
-enum { STATEMENTS_MAX = 64 };
+enum { STATEMENTS_MAX = 80 };
 
 /* 100,000 chats, messages, turns and pieces. A tenth of the chats is anna's, and a chat of
  * hers has a thousandth of the messages, so that reading all would never be the best. */
@@ -34,6 +35,18 @@ static const char *const fill[] = {
     ("INSERT INTO runnel.journal (tenant, turn, seq, events) SELECT tenant, id, s, '\\x01' "
      "FROM runnel.turn, generate_series(0, 99) s WHERE has_journal OR state = 'streaming'"),
 
+    "INSERT INTO runnel.account (tenant, subject) SELECT 1 + n % 2, 's' || n FROM "
+    "generate_series(1, 5000) n",
+
+    "INSERT INTO runnel.tenant (id, name) SELECT n, 'tenant' || n FROM generate_series(3, 99) n",
+
+    "INSERT INTO runnel.api_key (tenant, name, hash, hint) SELECT 1 + n % 99, 'k', "
+    "sha256(n::text::bytea), 'rk' FROM generate_series(1, 20000) n",
+
+    ("INSERT INTO runnel.usage (tenant, day, account, model) SELECT a.tenant, current_date - d, "
+     "a.id, 'm' FROM runnel.account a, generate_series(0, 19) d"),
+
+    "VACUUM ANALYZE runnel.account, runnel.api_key, runnel.usage",
     "VACUUM ANALYZE runnel.chat, runnel.message, runnel.turn, runnel.journal",
 };
 
@@ -92,6 +105,7 @@ static const char *const rows[] = {
     "pending_was_put(" CHAT ", 'k')",
     "pending_chat(" CHAT ")",
     "pending_list(" CHAT ", 100)",
+    "usage_of_models(1, 0, 1001, 30)",
     "turns_take('p1', 30000, 32, '{1,1}', '{t101,t201}')",
 };
 
@@ -103,7 +117,8 @@ static void make_statements(void)
 {
     static const struct pg_statement *const tables[] = { chat_statements,    message_statements,
                                                          turn_statements,    running_statements,
-                                                         session_statements, pending_statements };
+                                                         session_statements, pending_statements,
+                                                         usage_statements };
     static char                             names[COUNT(rows)][20], sqls[COUNT(rows)][300];
     size_t                                  n = 0;
 

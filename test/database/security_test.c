@@ -187,7 +187,8 @@ TEST(no_verb_of_the_headers_is_missing)
     static const char *const headers[] = { "src/store/chats.h",   "src/store/messages.h",
                                            "src/store/turns.h",   "src/store/running.h",
                                            "src/store/askers.h",  "src/store/budget.h",
-                                           "src/store/pending.h", "src/store/sessions.h" };
+                                           "src/store/pending.h", "src/store/sessions.h",
+                                           "src/store/usage.h" };
     size_t                   n = 0;
 
     for (size_t i = 0; i < COUNT(headers); i++)

@@ -5,6 +5,7 @@
 #include "store/budget.h"
 #include "store/pending.h"
 #include "store/sessions.h"
+#include "store/usage.h"
 #include "wire/sha256.h"
 
 enum { SEEN_MAX = 1 << 20 };
@@ -340,6 +341,19 @@ static void try_budget_reserve(const struct probe *p, struct outcome *o)
     verb_drop(&c.verb);
 }
 
+static void try_usage_of(const struct probe *p, struct outcome *o)
+{
+    struct asker      a = { .tenant = p->whose.tenant, .key = p->api_key, .account = p->account };
+    struct usage_call c = { .n = 0 };
+
+    AWAIT(c, usage_of(store, &c, &a));
+    o->end = c.verb.end;
+    o->n = c.n + c.n_limits;
+    for (size_t i = 0; i < c.n; i++)
+        SEE(o, c.models[i].model);
+    verb_drop(&c.verb);
+}
+
 /* These two have no call to wait for. */
 static void wait_idle(struct outcome *o)
 {
@@ -413,6 +427,7 @@ const struct verb_row verb_rows[] = {
     ROW(asker_introduced, VERB_MAKES_OWN, true, false, true, 4),
     ROW(budget_reserve, VERB_LISTS_NOTHING, true, false, true, 1),
     ROW(budget_settle, VERB_LISTS_NOTHING, true, false, false, 0),
+    ROW(usage_of, VERB_LISTS_NOTHING, false, false, true, 0),
     ROW(budget_sweep, VERB_KEEPS_HOUSE, false, false, false, 0),
 };
 const size_t n_verb_rows = COUNT(verb_rows);
