@@ -104,9 +104,12 @@ static void on_stopped(struct verb *verb)
 /* The client has left it, or he could not ask again. */
 static void stop(struct visit *v)
 {
-    struct str   id = arena_str(&v->arena, v->turn.turn.id);
-    struct kept *here = keeper_find(&v->whose, id);
+    struct str           id = arena_str(&v->arena, v->turn.turn.id);
+    struct kept         *here = keeper_find(&v->whose, id);
+    struct crowd_limits *most = &talk_of(v)->asking->keeping.crowd;
 
+    most->running += most->running > 0;       /* it is counted until it is over */
+    most->in_flight += most->in_flight > 0;
     if (here) {
         turn_interrupt(here->turn, FAULT_STOPPED);
         replace(v);

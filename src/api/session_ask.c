@@ -8,7 +8,10 @@
 #include "turn/routing.h"
 #include "wire/sha256.h"
 
-enum { TEXT_LIMIT = 256 << 20 };
+enum {
+    GENERATIONS = 4,                          /* of answers, for which a question may wait */
+    TEXT_LIMIT = 256 << 20,
+};
 
 /* ---- who answers ----------------------------------------------------------------------------- */
 
@@ -120,11 +123,21 @@ struct session_asking *session_asking_of(const struct whose *whose, struct chat_
     a->keeping = (struct turn_keeping){ .whose = *whose,
                                         .keeps_chat = true,
                                         .chat = chat,
+                                        .crowd = session_crowd(),
                                         .content = q->messages[0].text,
                                         .remembers = api_settings()->session.remembers,
                                         .compose = compose,
                                         .ctx = a };
     return a;
+}
+
+struct crowd_limits session_crowd(void)
+{
+    const struct settings *s = api_settings();
+
+    return (struct crowd_limits){ .running = s->session.max_running,
+                                  .in_flight = s->session.max_in_flight,
+                                  .recent = GENERATIONS * s->turns.max_time };
 }
 
 struct session_asking *session_asking_new(struct visit *v, struct str content)

@@ -28,6 +28,9 @@ struct session_asking *session_asking_new(struct visit *v, struct str content);
 struct session_asking *session_asking_of(const struct whose *whose, struct chat_name chat,
                                          struct str content);
 
+/* How many of anybody's questions may be under way. */
+struct crowd_limits session_crowd(void);
+
 /* The idempotency key of its turn. */
 void session_asking_key(struct session_asking *a, struct str key);
 

@@ -120,6 +120,7 @@ static void ask(const struct pending *p)
     }
     a->context = arena_str(arena, p->context);
     a->keeping.is_assistants = p->is_assistants;
+    a->keeping.crowd.in_flight = 0;           /* it is one of them              */
     session_asking_key(a, p->key);
     order.keeping = &a->keeping;
     order.sink = waited_new(p);
@@ -144,6 +145,8 @@ static void on_taken(struct verb *verb)
 /* Who is about to end asks nobody any more. */
 static void on_look(struct deadline *d)
 {
+    struct crowd_limits most;
+
     (void)d;
     if (taking.verb.work)
         return;
@@ -151,8 +154,9 @@ static void on_look(struct deadline *d)
         look_in(SELDOM_S * CLOCK_S);
         return;
     }
+    most = session_crowd();
     taking.verb.done = on_taken;
-    pending_take(api_store(), &taking);
+    pending_take(api_store(), &taking, &most);
 }
 
 void session_queue_begin(void)
@@ -229,7 +233,7 @@ void session_queue(struct session_asking *a)
                                    .model = model_for(v, a->model),
                                    .is_assistants = a->keeping.is_assistants,
                                    .asker = *guard_asker(v->x) },
-                !a->only_waits);
+                !a->only_waits, &a->keeping.crowd);
 }
 
 /* ---- what waits ------------------------------------------------------------------------------------- */

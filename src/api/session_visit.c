@@ -5,6 +5,7 @@
 #include "api/session_dialect.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "chat/fault.h"
 #include "wire/http_text.h"
 #include "wire/sha256.h"
 
@@ -58,7 +59,9 @@ void session_refuse_early(struct buf *out, const struct http_exchange *x, struct
 
 static void answer(struct visit *v, int status, const struct buf *body)
 {
-    struct str fields = status == 503 ? STR("retry-after: 30\r\n") : STR("");
+    struct str fields = status == 503   ? STR("retry-after: 30\r\n")
+                        : status == 429 ? STR("retry-after: 5\r\n")
+                                        : STR("");
 
     http_answer(v->x,
                 &(struct http_answer){ status, STR("application/json"), fields, buf_str(body) });
@@ -117,6 +120,8 @@ void session_visit_fail(struct visit *v, enum store_end end)
     if (end == STORE_NOT_FOUND) {
         snprintf(why, sizeof why, "Session %.*s not found.", STR_ARG(name));
         session_visit_refuse(v, 404, why);
+    } else if (end == STORE_CROWDED) {
+        session_visit_detail(v, 429, fault_text(FAULT_TOO_MANY_AT_ONCE));
     } else if (end == STORE_REFUSED || end == STORE_CONFLICT) {
         session_visit_refuse(v, 400, "the request holds what cannot be kept");
     } else {

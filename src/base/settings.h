@@ -136,6 +136,7 @@ struct session_settings {
     uint64_t          remembers;              /* messages; 0: all that it may   */
     uint64_t          max_message;            /* characters                     */
     uint64_t          heartbeat, stream_ttl;  /* ns                             */
+    uint64_t          max_running, max_in_flight;     /* of one owner; 0: any number */
     struct conf_texts service_keys;
 };
 

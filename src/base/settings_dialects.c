@@ -228,6 +228,13 @@ static const struct conf_field session_rows[] = {
          "A silent stream gets a comment this often."),
     TIME("stream_ttl", session_settings, stream_ttl, "1h", 1000, 86400,
          "What /config/ttl tells clients: how long they should expect to be able to come back."),
+    COUNT(
+        "max_running", session_settings, max_running, "5", 0, 1000000,
+        "Answers that are made below /api/chat at once for one person, or one key that is nobody's, "
+        "in all processes; 0: any number. A question in a session beyond it waits, one to /api/chat is "
+        "refused with 429."),
+    COUNT("max_in_flight", session_settings, max_in_flight, "15", 0, 1000000,
+          "The same with the questions that wait; beyond it: 429. 0: any number."),
     SECRETS("service_keys", session_settings, service_keys, is_credential,
             "up to 200 of visible ASCII",
             "The keys that services show (x-api-key) who complete an operation; none: nobody may."),

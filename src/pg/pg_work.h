@@ -19,7 +19,7 @@
 #include "base/deadline.h"
 #include "base/list.h"
 
-enum { PG_STEPS_MAX = 8, PG_PARAMS_MAX = 32 };
+enum { PG_STEPS_MAX = 8, PG_PARAMS_MAX = 48 };
 
 struct pg_statement {
     const char *name, *sql;

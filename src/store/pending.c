@@ -1,50 +1,84 @@
 #include "store/pending.h"
 
-enum statement { LOCK, PUT, LET_THROUGH, WAS_PUT, TAKE, COUNT, DROP, FIND, LIST, STATEMENTS };
+enum statement {
+    LOCK_OWNER,
+    LOCK,
+    PUT,
+    LET_THROUGH,
+    WAS_PUT,
+    TAKE,
+    COUNT,
+    DROP,
+    FIND,
+    LIST,
+    STATEMENTS
+};
 enum { LIST_MOST = 100 };
 
 #define TURN_OF(chat) "FROM runnel.turn t WHERE t.tenant = " chat ".tenant AND t.chat = " chat ".id"
 
-/* Its turn must begin behind that; one that was refused before leaves it to time. */
-#define IS_LET_THROUGH                                                                             \
-    "(c.asked_at > clock_timestamp() - interval '2 seconds' AND NOT EXISTS (SELECT "               \
-    TURN_OF("c") " AND t.created_at >= c.asked_at))"
+#define IS_LET_THROUGH CROWD_IS_LET_THROUGH("c")
 
 #define OF_KEY                                                                                     \
     "SELECT FROM runnel.pending p WHERE p.tenant = c.tenant AND p.chat = c.id AND p.key = $6"
+
+#define IS_ASKED                                                                                   \
+    "EXISTS (SELECT FROM runnel.turn k WHERE k.tenant = $1 AND k.owner = $3 AND "                  \
+    "k.idempotency_key = $6)"
+
+/* What is about to run is counted with what runs. */
+#define ROOM(running, in_flight, recent_s)                                                         \
+    "w AS (SELECT (" running "::bigint = 0 OR coalesce(sum(o.running + o.taken + o.let_through), " \
+    "0) < " running ") AS has_place, (" in_flight "::bigint = 0 OR coalesce(sum(o.running + "      \
+    "o.waiting + o.let_through), 0) < " in_flight ") AS has_room FROM "                            \
+    CROWD("$1", "$2", "$3", recent_s "::bigint") " o WHERE " running " > 0 OR " in_flight " > 0) "
 
 #define COLUMNS                                                                                    \
     "p.tenant, p.id, p.chat, c.dialect, c.owner, p.key, p.content, p.context, p.model, "           \
     "p.is_assistants, p.api_key, p.account, p.is_limited, " MICROS("p.created_at")
 
-/* The lock comes first: what stands behind it sees what others did before. */
+/* The locks come first: what stands behind them sees what others did before. A question that has
+ * to wait because too many run elsewhere waits here; one that is told again is never too many. */
 const struct pg_statement pending_statements[] = {
+    [LOCK_OWNER] = { "pending_lock_owner", CROWD_LOCK },
     [LOCK] = { "pending_lock", "SELECT 1 FROM runnel.chat c WHERE " CHAT_IS " FOR NO KEY UPDATE" },
     [PUT] = { "pending_put",
-              "INSERT INTO runnel.pending (tenant, chat, key, content, is_assistants, context, "
-              "model, api_key, account, is_limited) "
-              "SELECT c.tenant, c.id, $6, $7, $8, $9, $10, $11, $12, $13 FROM runnel.chat c "
-              "WHERE " CHAT_IS " AND NOT EXISTS (SELECT FROM runnel.turn k WHERE k.tenant = $1 "
-              "AND k.owner = $3 AND k.idempotency_key = $6) AND (" IS_LET_THROUGH
-              " OR EXISTS (SELECT " TURN_OF(
-                  "c") " AND t.ended_at IS NULL) OR EXISTS (SELECT "
-                       "FROM runnel.pending p WHERE p.tenant = c.tenant AND p.chat = c.id)) "
-                       "ON CONFLICT (tenant, chat, key) DO NOTHING" },
+              "WITH " ROOM(
+                  "$15", "$16",
+                  "$17") ", put AS (INSERT INTO runnel.pending (tenant, "
+                         "chat, key, content, is_assistants, context, model, api_key, account, is_limited) "
+                         "SELECT c.tenant, c.id, $6, $7, $8, $9, $10, $11, $12, $13 FROM w, runnel.chat c "
+                         "WHERE " CHAT_IS " AND w.has_room AND NOT " IS_ASKED
+                         " AND (" IS_LET_THROUGH " OR EXISTS (SELECT " TURN_OF(
+                             "c") " AND t.ended_at IS NULL) OR EXISTS (SELECT FROM "
+                                  "runnel.pending p WHERE p.tenant = c.tenant AND p.chat = c.id) OR ($14::boolean AND "
+                                  "NOT w.has_place)) ON CONFLICT (tenant, chat, key) DO NOTHING RETURNING tenant, chat) "
+                                  "UPDATE runnel.chat c SET updated_at = clock_timestamp() FROM put "
+                                  "WHERE c.tenant = put.tenant AND c.id = put.chat" },
     [LET_THROUGH] = { "pending_let_through",
-                      "UPDATE runnel.chat c SET asked_at = clock_timestamp() WHERE " CHAT_IS
-                      " AND $7::boolean AND NOT EXISTS (" OF_KEY ")" },
+                      "WITH " ROOM(
+                          "$8", "$9",
+                          "$10") "UPDATE runnel.chat c SET asked_at = "
+                                 "clock_timestamp(), updated_at = clock_timestamp() FROM w WHERE " CHAT_IS
+                                 " AND $7::boolean AND NOT EXISTS (" OF_KEY ") AND (" IS_ASKED
+                                 " OR (w.has_place AND w.has_room))" },
     [WAS_PUT] = { "pending_was_put",
-                  "SELECT EXISTS (" OF_KEY ") FROM runnel.chat c WHERE " CHAT_IS },
+                  "WITH " ROOM("0", "$7", "$8") "SELECT EXISTS (" OF_KEY "), w.has_room "
+                                                "FROM w, runnel.chat c WHERE " CHAT_IS },
     [TAKE] = { "pending_take",
                "WITH next AS (SELECT p.tenant, p.id FROM runnel.pending p JOIN runnel.chat c ON "
                "c.tenant = p.tenant AND c.id = p.chat WHERE (p.taken_until IS NULL OR "
                "p.taken_until < now()) AND NOT EXISTS (SELECT FROM runnel.pending e WHERE "
                "e.tenant = p.tenant AND e.chat = p.chat AND e.id < p.id) AND NOT EXISTS (SELECT " TURN_OF(
-                   "c") " AND t.ended_at IS NULL) AND " IS_LET_THROUGH " IS NOT TRUE "
-                        "ORDER BY p.id LIMIT 1 FOR UPDATE OF p SKIP LOCKED) "
-                        "UPDATE runnel.pending p SET taken_until = now() + interval '30 seconds' "
-                        "FROM next, runnel.chat c WHERE p.tenant = next.tenant AND p.id = next.id AND "
-                        "c.tenant = p.tenant AND c.id = p.chat RETURNING " COLUMNS },
+                   "c") " AND t.ended_at IS NULL) AND " IS_LET_THROUGH
+                        " IS NOT TRUE AND ($1::bigint = 0 OR "
+                        "(SELECT coalesce(sum(o.running + o.taken + o.let_through), 0) FROM " CROWD(
+                            "c.tenant", "c.dialect", "c.owner",
+                            "$2::bigint") " o) < $1) "
+                                          "ORDER BY p.id LIMIT 1 FOR UPDATE OF p SKIP LOCKED) "
+                                          "UPDATE runnel.pending p SET taken_until = now() + interval '30 seconds' "
+                                          "FROM next, runnel.chat c WHERE p.tenant = next.tenant AND p.id = next.id AND "
+                                          "c.tenant = p.tenant AND c.id = p.chat RETURNING " COLUMNS },
     [COUNT] = { "pending_count", "SELECT count(*) FROM runnel.pending" },
     [DROP] = { "pending_drop", "DELETE FROM runnel.pending p WHERE p.tenant = $1 AND p.id = $2" },
     [FIND] = { "pending_chat", "SELECT 1 FROM runnel.chat c WHERE " CHAT_IS },
@@ -92,7 +126,7 @@ static struct pg_work *begin(struct store *s, struct pending_call *c, const stru
     c->all = NULL;
     c->n = 0;
     c->waiting = 0;
-    c->is_queued = c->found = false;
+    c->is_queued = c->is_let_through = c->found = c->has_room = false;
     return verb_begin(s, &c->verb, kind);
 }
 
@@ -104,19 +138,35 @@ static void judge_chat(struct verb *v)
 
 /* ---- put --------------------------------------------------------------------------------- */
 
-enum { LOCK_STEP, PUT_STEP, LET_THROUGH_STEP, WAS_PUT_STEP };
+enum { LOCK_OWNER_STEP, LOCK_STEP, PUT_STEP, LET_THROUGH_STEP, WAS_PUT_STEP };
 
 static void put_rows(struct verb *v, size_t step, const struct pg_rows *rows)
 {
     struct pending_call *c = call_of(v);
 
+    if (step == LET_THROUGH_STEP)
+        c->is_let_through = pg_n_touched(rows) > 0;
     if (step != WAS_PUT_STEP)
         return;
     c->found = pg_n_rows(rows) > 0;
     c->is_queued = c->found && pg_get_bool(rows, 0, 0);
+    c->has_room = c->found && pg_get_bool(rows, 0, 1);
 }
 
-static const struct verb_kind put_kind = { put_rows, judge_chat };
+/* Who only wants to wait, where nothing runs, is no crowd. */
+static void judge_put(struct verb *v)
+{
+    struct pending_call *c = call_of(v);
+
+    judge_chat(v);
+    if (v->end == STORE_OK && !c->is_queued && !c->is_let_through &&
+        (c->lets_through || !c->has_room)) {
+        v->end = STORE_CROWDED;
+        v->why = "too many of his questions are not over";
+    }
+}
+
+static const struct verb_kind put_kind = { put_rows, judge_put };
 
 static void put_question(struct pg_work *work, const struct pending *p)
 {
@@ -130,23 +180,46 @@ static void put_question(struct pg_work *work, const struct pending *p)
     pg_bool(work, p->asker.is_limited);
 }
 
+static void put_crowd(struct pg_work *work, const struct crowd_limits *most)
+{
+    pg_int(work, (int64_t)most->running);
+    pg_int(work, (int64_t)most->in_flight);
+    put_recent(work, most);
+}
+
+static void put_locks(struct pg_work *work, const struct whose *w, struct chat_name chat,
+                      bool counts)
+{
+    pg_step(work, &pending_statements[LOCK_OWNER]);
+    put_whose(work, w);
+    pg_bool(work, counts);
+    pg_step(work, &pending_statements[LOCK]);
+    put_chat(work, w, chat);
+}
+
 void pending_put(struct store *s, struct pending_call *c, const struct whose *w,
-                 struct chat_name chat, const struct pending *p, bool lets_through)
+                 struct chat_name chat, const struct pending *p, bool lets_through,
+                 const struct crowd_limits *most)
 {
     struct pg_work *work = begin(s, c, &put_kind);
 
-    pg_step(work, &pending_statements[LOCK]);
-    put_chat(work, w, chat);
+    c->lets_through = lets_through;
+    put_locks(work, w, chat, most->running || most->in_flight);
     pg_step(work, &pending_statements[PUT]);
     put_chat(work, w, chat);
     put_question(work, p);
+    pg_bool(work, lets_through);
+    put_crowd(work, most);
     pg_step(work, &pending_statements[LET_THROUGH]);
     put_chat(work, w, chat);
     pg_text(work, p->key);
     pg_bool(work, lets_through);
+    put_crowd(work, most);
     pg_step(work, &pending_statements[WAS_PUT]);
     put_chat(work, w, chat);
     pg_text(work, p->key);
+    pg_int(work, (int64_t)most->in_flight);
+    put_recent(work, most);
     verb_send(&c->verb);
 }
 
@@ -162,11 +235,13 @@ static void take_rows(struct verb *v, size_t step, const struct pg_rows *rows)
 
 static const struct verb_kind take_kind = { take_rows, NULL };
 
-void pending_take(struct store *s, struct pending_call *c)
+void pending_take(struct store *s, struct pending_call *c, const struct crowd_limits *most)
 {
     struct pg_work *work = begin(s, c, &take_kind);
 
     pg_step(work, &pending_statements[TAKE]);
+    pg_int(work, (int64_t)most->running);
+    put_recent(work, most);
     pg_step(work, &pending_statements[COUNT]);
     verb_send(&c->verb);
 }

@@ -10,6 +10,7 @@
 
 #include "store/askers.h"
 #include "store/chats.h"
+#include "store/crowd.h"
 
 struct pending {
     int64_t      id, chat;
@@ -26,17 +27,21 @@ struct pending_call {
     size_t          n;
     int64_t         waiting;                  /* pending_take(): how many are there */
     bool            is_queued;                /* pending_put()                  */
-    bool            found;                    /* the store's own                */
+
+    /* The store's own. */
+    bool found, lets_through, is_let_through, has_room;
 };
 
-/* Queues it, unless nothing else is being asked there: then it may be asked at once, and the next
- * one within two seconds is queued although its turn is not there yet. A question whose turn is
- * there is not queued. `lets_through` is false where it is only to be queued. */
+/* Queues it, unless nothing else is being asked there and there is a place for it: then it may be
+ * asked at once, and the next one within two seconds is queued although its turn is not there
+ * yet. A question whose turn is there is not queued. `lets_through` is false where it is only to
+ * be queued, if something runs there. STORE_CROWDED: there is no room for it. */
 void pending_put(struct store *s, struct pending_call *c, const struct whose *w,
-                 struct chat_name chat, const struct pending *p, bool lets_through);
+                 struct chat_name chat, const struct pending *p, bool lets_through,
+                 const struct crowd_limits *most);
 
-/* The next that may be asked, of anybody; it is its taker's for half a minute. */
-void pending_take(struct store *s, struct pending_call *c);
+/* The next that may be asked, of anybody who has a place; it is its taker's for half a minute. */
+void pending_take(struct store *s, struct pending_call *c, const struct crowd_limits *most);
 void pending_drop(struct store *s, struct pending_call *c, int32_t tenant, int64_t id);
 
 void pending_list(struct store *s, struct pending_call *c, const struct whose *w,

@@ -4,8 +4,10 @@
 
 enum statement {
     CLAIM,
+    LOCK_OWNER,
     CLAIM_IN_CHAT,
     FIND_CLAIMED,
+    FIND_CHAT,
     END,
     FIND_ENDED,
     FIND,
@@ -34,6 +36,12 @@ enum statement {
 
 #define LEASE(n) "now() + " n "::bigint * interval '1 millisecond'"
 
+/* He who claims is not counted: neither is there a turn of his, nor does he wait. */
+#define HAS_ROOM                                                                                   \
+    "(SELECT ($17::bigint = 0 OR coalesce(sum(o.running), 0) < $17) AND ($18::bigint = 0 OR "      \
+    "coalesce(sum(o.running + o.waiting), 0) < $18) FROM "                                         \
+    CROWD("$1", "$2", "$3", "$19::bigint") " o WHERE $17 > 0 OR $18 > 0) "
+
 /* Of one turn it is asked whether it has ended and not which state it is in: that would suit
  * the index of the running ones. Everywhere the chat's lock comes before the turn's, so that
  * nobody waits in a ring. The ids of both messages are taken first because the turn names its
@@ -45,7 +53,7 @@ enum statement {
     "taken AS (INSERT INTO runnel.turn (tenant, id, owner, idempotency_key, question_hash, "       \
     "chat, answer, model, holder, lease_until) "                                                   \
     "SELECT at.tenant, $6, $3, $7, $8::bytea, at.id, at.answer, $9, $10, " LEASE("$11") " "        \
-    "FROM at ON CONFLICT DO NOTHING RETURNING tenant, chat), "                                     \
+    "FROM at WHERE " HAS_ROOM "ON CONFLICT DO NOTHING RETURNING tenant, chat), "                   \
     "c AS (UPDATE runnel.chat c SET next_seq = c.next_seq + 2, last_message = left($13, 200), "    \
     "title = CASE WHEN c.title = '' THEN $16 ELSE c.title END, "                                   \
     "last_message_at = clock_timestamp(), updated_at = clock_timestamp() "                         \
@@ -87,12 +95,14 @@ const struct pg_statement turn_statements[] = {
                 "INSERT INTO runnel.turn (tenant, owner, id, idempotency_key, question_hash, "
                 "model, holder, lease_until) VALUES ($1, $2, $3, $4, $5::bytea, $6, $7, " LEASE(
                     "$8") ") ON CONFLICT DO NOTHING" },
+    [LOCK_OWNER] = { "turn_lock_owner", CROWD_LOCK },
     [CLAIM_IN_CHAT] = { "turn_claim_in_chat", CLAIM_IN_CHAT_SQL },
     [FIND_CLAIMED] = { "turn_find_claimed",
                        "SELECT " COLUMNS ", coalesce(t.question_hash = $5::bytea, true), "
                        "t.id = $4 " FROM_TURN "WHERE t.tenant = $1 AND t.owner = $2 AND "
                        "t.id = coalesce((SELECT k.id FROM runnel.turn k WHERE k.tenant = $1 AND "
                        "k.owner = $2 AND k.idempotency_key = $3), $4)" },
+    [FIND_CHAT] = { "turn_find_chat", "SELECT 1 FROM runnel.chat c WHERE " CHAT_IS },
     [END] = { "turn_end", END_SQL },
     [FIND_ENDED] = { "turn_find_ended",
                      "SELECT " COLUMNS ", t.holder = $3 AND t.state <> 'streaming', true " FROM_TURN
@@ -177,7 +187,7 @@ static void judge_turn(struct verb *v)
 static struct pg_work *begin(struct store *s, struct turn_call *c, const struct verb_kind *kind)
 {
     c->turn = (struct kept_turn){ 0 };
-    c->found = c->fits = c->is_ours = c->is_more = false;
+    c->found = c->fits = c->is_ours = c->is_more = c->has_chat = false;
     c->pieces = NULL;
     c->n_pieces = 0;
     return verb_begin(s, &c->verb, kind);
@@ -224,6 +234,27 @@ static void judge_claim(struct verb *v)
 
 static const struct verb_kind claim_kind = { do_and_find_rows, judge_claim };
 
+enum { LOCK_OWNER_STEP, CLAIM_STEP, FIND_CLAIMED_STEP, FIND_CHAT_STEP };
+
+static void claim_in_crowd_rows(struct verb *v, size_t step, const struct pg_rows *rows)
+{
+    if (step == FIND_CLAIMED_STEP)
+        read_turn(v, rows);
+    if (step == FIND_CHAT_STEP)
+        call_of(v)->has_chat = pg_n_rows(rows) > 0;
+}
+
+static void judge_claim_in_crowd(struct verb *v)
+{
+    judge_claim(v);
+    if (v->end == STORE_NOT_FOUND && call_of(v)->has_chat) {
+        v->end = STORE_CROWDED;
+        v->why = "too many of his questions are not over";
+    }
+}
+
+static const struct verb_kind claim_in_crowd_kind = { claim_in_crowd_rows, judge_claim_in_crowd };
+
 static void put_lease(struct pg_work *w, uint64_t lease)
 {
     pg_int(w, (int64_t)(lease / CLOCK_MS));
@@ -257,6 +288,9 @@ static void put_claim_in_chat(struct pg_work *w, const struct whose *whose,
     pg_text(w, t->name);
     put_json(w, t->more);
     pg_text(w, t->title);
+    pg_int(w, (int64_t)t->crowd.running);
+    pg_int(w, (int64_t)t->crowd.in_flight);
+    put_recent(w, &t->crowd);
 }
 
 static void put_find_claimed(struct pg_work *w, const struct whose *whose, struct str key,
@@ -270,13 +304,33 @@ static void put_find_claimed(struct pg_work *w, const struct whose *whose, struc
     put_bytes_or_null(w, question_hash);
 }
 
+static void claim_in_crowd(struct store *s, struct turn_call *c, const struct whose *w,
+                           const struct turn_taking *t)
+{
+    struct pg_work *work = begin(s, c, &claim_in_crowd_kind);
+
+    pg_step(work, &turn_statements[LOCK_OWNER]);
+    put_whose(work, w);
+    pg_bool(work, true);
+    put_claim_in_chat(work, w, t);
+    put_find_claimed(work, w, t->key, t->id, t->question_hash);
+    pg_step(work, &turn_statements[FIND_CHAT]);
+    put_chat(work, w, t->chat);
+    verb_send(&c->verb);
+}
+
 /* Whoever comes second waits in the first step for the one who came first, and sees in the
  * second what that one kept. */
 void turn_claim(struct store *s, struct turn_call *c, const struct whose *w,
                 const struct turn_taking *t)
 {
-    struct pg_work *work = begin(s, c, &claim_kind);
+    struct pg_work *work;
 
+    if (t->keeps_chat && (t->crowd.running || t->crowd.in_flight)) {
+        claim_in_crowd(s, c, w, t);
+        return;
+    }
+    work = begin(s, c, &claim_kind);
     if (t->keeps_chat)
         put_claim_in_chat(work, w, t);
     else

@@ -13,6 +13,7 @@
 #define STORE_TURNS_H
 
 #include "chat/event.h"
+#include "store/crowd.h"
 #include "store/messages.h"
 
 struct kept_turn {
@@ -46,7 +47,7 @@ struct turn_call {
     bool                  is_more;            /* ask again behind the last piece */
 
     /* The store's own. */
-    bool   found, fits, is_ours;
+    bool   found, fits, is_ours, has_chat;
     size_t wanted;
 };
 
@@ -60,10 +61,13 @@ struct turn_taking {
     enum kept_role   role;                    /* of the question                */
     struct str       content, name, more;
     struct str       title;                   /* if the chat has none yet       */
+
+    struct crowd_limits crowd;                /* of the chats of that owner and dialect */
 };
 
 /* Takes a question once: fresh; or who else of its key is running or finished. Both messages
- * are kept then. STORE_CONFLICT: the turn of that key is another question's. */
+ * are kept then. STORE_CONFLICT: the turn of that key is another question's; STORE_CROWDED: too
+ * many of the owner's others are not over. */
 void turn_claim(struct store *s, struct turn_call *c, const struct whose *w,
                 const struct turn_taking *t);
 

@@ -9,8 +9,8 @@
 
 static const char *const end_names[] = {
     [STORE_OK] = "ok",           [STORE_NOT_FOUND] = "not_found", [STORE_CONFLICT] = "conflict",
-    [STORE_BUSY] = "busy",       [STORE_AWAY] = "away",           [STORE_UNKNOWN] = "unknown",
-    [STORE_REFUSED] = "refused",
+    [STORE_BUSY] = "busy",       [STORE_CROWDED] = "crowded",     [STORE_AWAY] = "away",
+    [STORE_UNKNOWN] = "unknown", [STORE_REFUSED] = "refused",
 };
 
 const char *store_end_name(enum store_end end)

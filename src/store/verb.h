@@ -19,6 +19,7 @@ enum store_end {
     STORE_NOT_FOUND,                          /* it is not there, or is somebody else's */
     STORE_CONFLICT,                           /* it is there already, and is another */
     STORE_BUSY,                               /* not done; soon perhaps: 503    */
+    STORE_CROWDED,                            /* not done; others of his own have to end first */
     STORE_AWAY,                               /* not done; there is no database: 503 */
     STORE_UNKNOWN,                            /* nobody knows whether it was done */
     STORE_REFUSED,                            /* it holds what cannot be kept; a bad lookup */

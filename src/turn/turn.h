@@ -5,6 +5,7 @@
 #include "base/settings.h"
 #include "chat/question.h"
 #include "store/askers.h"
+#include "store/crowd.h"
 #include "store/messages.h"
 #include "turn/offer.h"
 #include "turn/sink.h"
@@ -18,13 +19,15 @@ struct turn_keeping {
     struct str       question_hash;           /* 32 bytes, if there is a key    */
     bool             keeps_chat;
     struct chat_name chat;                    /* must be there                  */
-    struct str       content, name, more;     /* of the question, as the chat keeps it */
-    bool             is_of_tool;              /* it is what a tool found, not a person's */
-    bool             is_assistants;           /* it said the question, as clients may let it */
-    struct str       title;                   /* if the chat has none yet       */
-    struct str       answer_more;             /* JSON that the answer is kept with */
-    bool             counts_characters;       /* as what the answer has used; else tokens */
-    struct str       apology;                 /* is added to an answer that failed */
+
+    struct crowd_limits crowd;                /* on the owner's others; all 0: none */
+    struct str          content, name, more; /* of the question, as the chat keeps it */
+    bool                is_of_tool;          /* it is what a tool found, not a person's */
+    bool                is_assistants;       /* it said the question, as clients may let it */
+    struct str          title;               /* if the chat has none yet       */
+    struct str          answer_more;         /* JSON that the answer is kept with */
+    bool                counts_characters;   /* as what the answer has used; else tokens */
+    struct str          apology;             /* is added to an answer that failed */
 
     /* With so many messages of the chat, of which the question is the last, the question is
      * made anew before it is asked; 0: it stays as it is. */

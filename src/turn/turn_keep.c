@@ -18,7 +18,7 @@
 #include "turn/reading.h"
 #include "turn/turn_state.h"
 
-enum { RETRY_MS = 200, TEXT_LIMIT = 1 << 30 };
+enum { RETRY_MS = 200, CROWD_S = 5, TEXT_LIMIT = 1 << 30 };
 
 struct memory {
     struct turn        *turn;
@@ -143,6 +143,7 @@ static enum fault fault_of(enum store_end end)
     case STORE_NOT_FOUND: return FAULT_NO_CHAT;
     case STORE_CONFLICT: return FAULT_KEY_REUSED;
     case STORE_REFUSED: return FAULT_NOT_ACCEPTED;
+    case STORE_CROWDED: return FAULT_TOO_MANY_AT_ONCE;
     case STORE_BUSY:
     case STORE_AWAY:
     case STORE_UNKNOWN: break;
@@ -214,7 +215,8 @@ static void send_claim(struct memory *m)
                                       .content = k->content,
                                       .name = k->name,
                                       .more = k->more,
-                                      .title = k->title });
+                                      .title = k->title,
+                                      .crowd = k->crowd });
 }
 
 static void claim_again(struct deadline *d)
@@ -232,6 +234,8 @@ static void on_claimed(struct verb *v)
         deadline_arm(&m->again, clock_now() + RETRY_MS * CLOCK_MS);
         return;
     }
+    if (v->end == STORE_CROWDED)
+        m->turn->advice.after = CROWD_S * CLOCK_S;
     turn_resume(m->turn, fault_of(v->end));
 }
 
@@ -266,6 +270,8 @@ static enum step got_claim(struct turn *t, enum fault came)
     struct memory *m = t->memory;
 
     t->fault = came;
+    if (came == FAULT_TOO_MANY_AT_ONCE)
+        bill_hand_back(&t->bill, true);       /* nobody was asked               */
     if (came)
         return STEP_GONE;
     if (m && m->call.claim != CLAIM_FRESH)

@@ -82,7 +82,8 @@ static const char *const rows[] = {
     "message_last(" CHAT ", " ROLES ", 50, 21)",
     "message_search(" ANNA ", 'word', 5)",
     "message_annotate(" CHAT ", 5, '{}')",
-    "turn_claim_in_chat(" CHAT ", 'new', 'k', NULL, 'm', 'p1', 30000, 'user', 'a', '', '{}', '')",
+    "turn_claim_in_chat(" CHAT ", 'new', 'k', NULL, 'm', 'p1', 30000, 'user', 'a', '', '{}', '', "
+    "5, 15, 1800)",
     "turn_find_claimed(1, 'anna', 'k1', 'new', NULL)",
     "turn_end(1, 't101', 'p1', 'complete', '', 'stop', 1, 2, 'a', '', NULL, NULL, '{}', '', 5, "
     "'\\x01')",
@@ -100,9 +101,9 @@ static const char *const rows[] = {
     "messages_replace(" CHAT ", 50)",
     "turns_running_of_owner(1, 'anna')",
     "pending_lock(" CHAT ")",
-    "pending_put(" CHAT ", 'k', 'a', false, '', '', 0, 0, false)",
-    "pending_let_through(" CHAT ", 'k', true)",
-    "pending_was_put(" CHAT ", 'k')",
+    "pending_put(" CHAT ", 'k', 'a', false, '', '', 0, 0, false, true, 5, 15, 1800)",
+    "pending_let_through(" CHAT ", 'k', true, 5, 15, 1800)",
+    "pending_was_put(" CHAT ", 'k', 15, 1800)",
     "pending_chat(" CHAT ")",
     "pending_list(" CHAT ", 100)",
     "usage_of_models(1, 0, 1001, 30)",
@@ -205,6 +206,15 @@ static void close_pool(struct pg_pool *pool)
     turn_for(5);
 }
 
+/* A claim counts what runs in the owner's chats, but only in those that were touched of late. */
+static bool walks_all_chats(struct str plan, const char *statement)
+{
+    if (strcmp(statement, "turn_claim_in_chat") != 0)
+        return check_has(plan, STR("chat_by_"));
+    return !check_has(plan, STR("AND (updated_at > ")) || check_has(plan, STR("chat_by_time")) ||
+           check_has(plan, STR("chat_by_birth")) || check_has(plan, STR("chat_by_context"));
+}
+
 /* Without statistics many indexes seem as good as the key's, and a plan that was made then
  * lives until there are some. The turns have none at all here. */
 TEST(a_young_database_is_searched_by_its_keys)
@@ -239,7 +249,7 @@ TEST(a_young_database_is_searched_by_its_keys)
                 continue;
             plan = plan_of(pool, i);
             check_that(check_has(buf_str(&plan), str_of(keys[k].key)) &&
-                           !check_has(buf_str(&plan), STR("chat_by_")) &&
+                           !walks_all_chats(buf_str(&plan), keys[k].statement) &&
                            !check_has(buf_str(&plan), STR("Seq Scan")),
                        "%s\n%.*s", rows[i], STR_ARG(buf_str(&plan)));
             buf_release(&plan);

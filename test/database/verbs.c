@@ -152,7 +152,7 @@ static void try_pending_put(const struct probe *p, struct outcome *o)
                                             .context = p->name,
                                             .model = p->model,
                                             .asker = { .key = p->api_key } },
-                         true));
+                         true, &(struct crowd_limits){ 5, 15, 3600 * CLOCK_S }));
     tell_pending(&c, o);
 }
 
@@ -161,7 +161,7 @@ static void try_pending_take(const struct probe *p, struct outcome *o)
     struct pending_call c = { 0 };
 
     (void)p;
-    AWAIT(c, pending_take(store, &c));
+    AWAIT(c, pending_take(store, &c, &(struct crowd_limits){ 5, 15, 3600 * CLOCK_S }));
     tell_pending(&c, o);
 }
 

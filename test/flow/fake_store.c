@@ -231,6 +231,9 @@ static void check_taking(const struct turn_taking *t)
     assert_true(str_eq(t->name, keeping.name));
     assert_true(str_eq(t->more, keeping.more));
     assert_true(str_eq(t->title, keeping.title));
+    assert_int_equal(t->crowd.running, keeping.crowd.running);
+    assert_int_equal(t->crowd.in_flight, keeping.crowd.in_flight);
+    assert_int_equal(t->crowd.recent, keeping.crowd.recent);
 }
 
 void turn_claim(struct store *s, struct turn_call *c, const struct whose *w,

@@ -80,17 +80,16 @@ static void what_cannot_be_claimed_is_not_asked(void **state)
     static const struct {
         enum store_end end;
         enum fault     fault;
-    } rows[] = { { STORE_NOT_FOUND, FAULT_NO_CHAT },
-                 { STORE_CONFLICT, FAULT_KEY_REUSED },
-                 { STORE_BUSY, FAULT_NO_DATABASE },
-                 { STORE_AWAY, FAULT_NO_DATABASE },
-                 { STORE_REFUSED, FAULT_NOT_ACCEPTED } };
+    } rows[] = { { STORE_NOT_FOUND, FAULT_NO_CHAT }, { STORE_CONFLICT, FAULT_KEY_REUSED },
+                 { STORE_BUSY, FAULT_NO_DATABASE },  { STORE_CROWDED, FAULT_TOO_MANY_AT_ONCE },
+                 { STORE_AWAY, FAULT_NO_DATABASE },  { STORE_REFUSED, FAULT_NOT_ACCEPTED } };
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         kept_world("sdf");
         fake.claim = rows[i].end;
         ask();
+        budget.turns -= rows[i].end == STORE_CROWDED;     /* it is none         */
         kept_end();
         told("e", rows[i].fault);
         assert_int_equal(one.starts, 0);
@@ -98,6 +97,20 @@ static void what_cannot_be_claimed_is_not_asked(void **state)
         assert_int_equal(fake.claims_asked, 1);
         assert_int_equal(tape.begins, 0);
     }
+}
+
+TEST(who_has_too_many_hears_when_to_come_again_and_pays_nothing)
+{
+    kept_world("sdf");
+    budget.asker.is_limited = true;
+    keeping.crowd = (struct crowd_limits){ 5, 15, 60 * CLOCK_S };
+    fake.claim = STORE_CROWDED;
+    ask();
+    kept_end();
+    told("e", FAULT_TOO_MANY_AT_ONCE);
+    assert_int_equal(tape.advice.after, 5 * CLOCK_S);
+    assert_int_equal(budget.bills, 1);
+    assert_true(budget.bill.was_refused);     /* what was reserved is given back */
 }
 
 TEST(a_claim_of_which_nobody_knows_is_made_again)
@@ -468,6 +481,7 @@ int main(void)
         cmocka_unit_test(who_reads_is_told_what_was_kept),
         cmocka_unit_test(what_is_kept_is_the_turn_s_own),
         cmocka_unit_test(what_cannot_be_claimed_is_not_asked),
+        cmocka_unit_test(who_has_too_many_hears_when_to_come_again_and_pays_nothing),
         cmocka_unit_test(a_claim_of_which_nobody_knows_is_made_again),
         cmocka_unit_test(a_claim_is_not_made_again_for_ever),
         cmocka_unit_test(who_leaves_while_it_is_claimed_leaves_a_row_that_ends),
