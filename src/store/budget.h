@@ -39,6 +39,18 @@ struct budget_ask {
 
 void budget_reserve(struct store *s, struct budget_call *c, const struct budget_ask *ask);
 
+/* One more round of a turn that was let in: what was reserved for it becomes what it has used so
+ * far and what the round may use. A day's limits count, and a minute's tokens; it is not another
+ * request. Where nothing is reserved nothing is in the way. */
+struct budget_round {
+    const struct asker *asker;
+    struct str          turn;
+    uint64_t            used, next;           /* tokens                         */
+    uint64_t            money;                /* for both, millionths           */
+    uint64_t            seconds;
+};
+void budget_go_on(struct store *s, struct budget_call *c, const struct budget_round *round);
+
 struct budget_bill {
     int32_t      tenant;
     int64_t      key, account;

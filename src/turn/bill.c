@@ -73,6 +73,28 @@ static enum fault fault_of(const struct budget_call *c)
     return c->verb.end == STORE_OK ? faults[c->limit] : FAULT_NO_DATABASE;
 }
 
+static uint64_t completion_of(const struct question *q, uint64_t answer)
+{
+    return believed(q->max_tokens ? q->max_tokens : answer);
+}
+
+static struct asker asker_of(const struct payer *p)
+{
+    return (struct asker){
+        .tenant = p->tenant, .key = p->key, .account = p->account, .is_limited = p->is_limited
+    };
+}
+
+static uint64_t seconds_of(uint64_t max_time)
+{
+    return max_time / CLOCK_S + 1;
+}
+
+static bool is_limited(const struct bill *b)
+{
+    return store && b->asker.is_limited;
+}
+
 static void on_reserved(struct verb *v)
 {
     struct bill *b = LIST_OWNER(v, struct bill, call.verb);
@@ -87,13 +109,10 @@ static void on_reserved(struct verb *v)
 void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uint64_t max_time,
                   void (*told)(struct bill *b, enum fault fault))
 {
-    uint64_t     completion = believed(q->max_tokens ? q->max_tokens : answer);
-    struct asker asker = { .tenant = b->asker.tenant,
-                           .key = b->asker.key,
-                           .account = b->asker.account,
-                           .is_limited = b->asker.is_limited };
+    uint64_t     completion = completion_of(q, answer);
+    struct asker asker = asker_of(&b->asker);
 
-    if (!store || !b->asker.is_limited) {
+    if (!is_limited(b)) {
         told(b, FAULT_NONE);
         return;
     }
@@ -104,7 +123,60 @@ void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uin
                                          .turn = b->turn,
                                          .tokens = b->prompt + completion,
                                          .money = money_for(b->model, b->prompt, completion),
-                                         .seconds = max_time / CLOCK_S + 1 });
+                                         .seconds = seconds_of(max_time) });
+}
+
+/* ---- go on ----------------------------------------------------------------------------- */
+
+static bool is_counted(const struct tally *tally)
+{
+    return tally->usage.prompt || tally->usage.completion;
+}
+
+static struct usage used_so_far(const struct bill *b, const struct tally *tally)
+{
+    if (is_counted(tally))
+        return (struct usage){ believed(tally->usage.prompt), believed(tally->usage.completion) };
+    return (struct usage){ b->prompt, tokens_of(tally->text_bytes) + b->unheard };
+}
+
+/* What it reads now it reads on top of all that it has read before. */
+static void begin_round(struct bill *b, enum fault fault)
+{
+    if (!fault)
+        b->prompt += b->next_prompt;
+    b->told(b, fault);
+}
+
+static void on_round(struct verb *v)
+{
+    struct bill *b = LIST_OWNER(v, struct bill, call.verb);
+
+    begin_round(b, fault_of(&b->call));
+}
+
+void bill_go_on(struct bill *b, const struct tally *tally, const struct question *q,
+                uint64_t answer, uint64_t max_time, void (*told)(struct bill *b, enum fault fault))
+{
+    uint64_t     prompt = tokens_of_question(q), longest = completion_of(q, answer);
+    struct usage used = used_so_far(b, tally);
+    struct asker asker = asker_of(&b->asker);
+
+    b->told = told;
+    b->next_prompt = prompt;
+    if (!is_limited(b)) {
+        begin_round(b, FAULT_NONE);
+        return;
+    }
+    b->call.verb.done = on_round;
+    budget_go_on(store, &b->call,
+                 &(struct budget_round){
+                     .asker = &asker,
+                     .turn = b->turn,
+                     .used = used.prompt + used.completion,
+                     .next = prompt + longest,
+                     .money = money_for(b->model, used.prompt + prompt, used.completion + longest),
+                     .seconds = seconds_of(max_time) });
 }
 
 /* A reservation that was under way may have been made: it is settled like any other. */
@@ -129,14 +201,15 @@ void bill_hand_back(struct bill *b, bool was_reserved)
 
 void bill_settle(struct bill *b, const struct tally *tally, bool is_failure)
 {
-    struct usage usage = { believed(tally->usage.prompt), believed(tally->usage.completion) };
-    bool is_estimated = !usage.prompt && !usage.completion && (tally->events > 0 || b->unheard > 0);
+    bool         has_used = tally->events > 0 || b->unheard > 0;
+    bool         is_estimated = !is_counted(tally) && has_used;
+    struct usage usage = { 0 };
 
     verb_drop(&b->call.verb);
     if (!b->is_open)
         return;
-    if (is_estimated)
-        usage = (struct usage){ b->prompt, tokens_of(tally->text_bytes) + b->unheard };
+    if (has_used || is_counted(tally))
+        usage = used_so_far(b, tally);
     budget_settle(
         store, &(struct budget_bill){ .tenant = b->asker.tenant,
                                       .key = b->asker.key,

@@ -1,8 +1,9 @@
 /* bill.h - what a turn costs, and whether its asker can afford it.
  *
  * Before it asks anybody, what it may use at most is reserved (store/budget.h), if there is a
- * limit that speaks of its asker. When it has ended, what it used is settled: as the provider
- * counted, or as we do where it did not.
+ * limit that speaks of its asker, and so it is before each round that follows (turn_tools.c).
+ * When it has ended, what it used is settled: as the provider counted, or as we do where it did
+ * not.
  */
 #ifndef TURN_BILL_H
 #define TURN_BILL_H
@@ -24,6 +25,7 @@ struct bill {
     const struct model *model;
     struct str          turn;                 /* its id                         */
     uint64_t            prompt;               /* tokens of the question, as we count */
+    uint64_t            next_prompt;          /* the same of the round that is to begin */
     uint64_t            unheard;              /* of answers to this turn alone, too */
     bool                is_open;              /* to be settled                  */
     bool                was_refused;
@@ -40,6 +42,9 @@ void bill_begin(struct bill *b, const struct asker *asker, const struct question
  * limit of its own. */
 void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uint64_t max_time,
                   void (*told)(struct bill *b, enum fault fault));
+/* The same for one more round of the turn, which asks `q`; the bill goes on. */
+void bill_go_on(struct bill *b, const struct tally *tally, const struct question *q,
+                uint64_t answer, uint64_t max_time, void (*told)(struct bill *b, enum fault fault));
 void bill_drop(struct bill *b);               /* told() does not come any more  */
 
 /* A call of the turn whose answer nobody hears: if providers do not count, that counts, too. */

@@ -10,9 +10,10 @@
  *                         |           somebody else, or the |
  *                         |           same again, while     |
  *                         |           nothing was said      |
- *                         +------------- tools <------------+
+ *                         +- go on <---- tools <------------+
  *                          with what they came to, it is
- *                          asked what it says to that
+ *                          asked what it says to that, if
+ *                          its asker can afford it
  *
  * Shorten lets what is too long for its model be summed up: that is a way through choose, place
  * and answer of its own, and back (turn_shorten.c).
@@ -154,12 +155,17 @@ static void drop_admit(struct turn *t)
 
 /* ---- afford: may its asker use what it may use ---------------------------------------- */
 
+static void heed_budget(struct turn *t, enum fault fault)
+{
+    t->advice.after = fault ? t->bill.call.wait * CLOCK_S : 0;
+    t->advice.not_again = fault == FAULT_USED_UP;
+}
+
 static void told_of_room(struct bill *b, enum fault fault)
 {
     struct turn *t = LIST_OWNER(b, struct turn, bill);
 
-    t->advice.after = fault ? b->call.wait * CLOCK_S : 0;
-    t->advice.not_again = fault == FAULT_USED_UP;
+    heed_budget(t, fault);
     LIST_EACH(&t->tale->sinks, k) {
         struct sink *s = LIST_OWNER(k, struct sink, link);
 
@@ -186,8 +192,32 @@ static void drop_afford(struct turn *t)
     bill_drop(&t->bill);
 }
 
+/* ---- go on: may it use another round -------------------------------------------------- */
+
+static void told_of_round(struct bill *b, enum fault fault)
+{
+    struct turn *t = LIST_OWNER(b, struct turn, bill);
+
+    heed_budget(t, fault);
+    turn_resume(t, fault);
+}
+
+static void ask_go_on(struct turn *t)
+{
+    const struct turn_settings *s = &t->catalog->settings->turns;
+
+    bill_go_on(&t->bill, &t->tally, t->question, s->answer_tokens, s->max_time, told_of_round);
+}
+
+static enum step got_go_on(struct turn *t, enum fault came)
+{
+    t->fault = came;
+    return came ? STEP_GONE : STEP_SHORTEN;
+}
+
 static const struct turn_step step_admit = { "admit", ask_admit, got_admit, drop_admit };
 static const struct turn_step step_afford = { "afford", ask_afford, got_afford, drop_afford };
+static const struct turn_step step_go_on = { "go_on", ask_go_on, got_go_on, drop_afford };
 
 /* ---- the flow ------------------------------------------------------------------------ */
 
@@ -195,7 +225,7 @@ static const struct turn_step *const script[] = {
     [STEP_ADMIT] = &step_admit,   [STEP_RECALL] = &step_recall,     [STEP_AFFORD] = &step_afford,
     [STEP_CLAIM] = &step_claim,   [STEP_REMEMBER] = &step_remember, [STEP_SHORTEN] = &step_shorten,
     [STEP_CHOOSE] = &step_choose, [STEP_PLACE] = &step_place,       [STEP_ANSWER] = &step_answer,
-    [STEP_TOOLS] = &step_tools,   [STEP_SAVE] = &step_save,
+    [STEP_TOOLS] = &step_tools,   [STEP_GO_ON] = &step_go_on,       [STEP_SAVE] = &step_save,
 };
 
 static void turn_enter(struct turn *t, enum step step)

@@ -23,6 +23,7 @@ enum step {
     STEP_PLACE,
     STEP_ANSWER,
     STEP_TOOLS,
+    STEP_GO_ON,
     STEP_SAVE,
     STEP_GONE,
 };

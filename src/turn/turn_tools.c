@@ -469,7 +469,7 @@ static enum step got_tools(struct turn *t, enum fault came)
         return STEP_GONE;
     }
     begin_round(t);
-    return STEP_SHORTEN;
+    return STEP_GO_ON;
 }
 
 void turn_drop_tools(struct turn *t)

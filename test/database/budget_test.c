@@ -271,6 +271,130 @@ TEST(every_allowance_that_speaks_of_the_asker_counts)
     }
 }
 
+/* ---- one more round -------------------------------------------------------------------- */
+
+static struct budget_call go_on(const char *turn, uint64_t used, uint64_t next, uint64_t money)
+{
+    struct budget_call  c = { .limit = BUDGET_FREE };
+    struct budget_round round = { .asker = &with_key,
+                                  .turn = str_of(turn),
+                                  .used = used,
+                                  .next = next,
+                                  .money = money,
+                                  .seconds = 600 };
+
+    AWAIT(c, budget_go_on(store, &c, &round));
+    check_end(c, STORE_OK);
+    verb_drop(&c.verb);
+    return c;
+}
+
+TEST(a_round_takes_the_place_of_what_was_reserved)
+{
+    begin("tokens_per_day, money_per_day", "100, 1000");
+    assert_int_equal(reserve("a", 60, 600), BUDGET_FREE);
+    assert_int_equal(go_on("a", 20, 60, 800).limit, BUDGET_FREE);
+    assert_int_equal(number("SELECT tokens FROM runnel.reservation"), 80);
+    assert_int_equal(number("SELECT money FROM runnel.reservation"), 800);
+    assert_int_equal(reserve("b", 21, 0), BUDGET_DAY_TOKENS);
+    assert_int_equal(go_on("a", 20, 60, 800).limit, BUDGET_FREE);        /* told again        */
+    assert_int_equal(go_on("a", 40, 60, 1000).limit, BUDGET_FREE);       /* to the last one   */
+    assert_int_equal(go_on("a", 60, 41, 1000).limit, BUDGET_DAY_TOKENS);
+    assert_int_equal(go_on("a", 60, 40, 1001).limit, BUDGET_DAY_MONEY);
+    assert_int_equal(number("SELECT tokens FROM runnel.reservation"), 100);
+    settle("a", 50, 12, 620);
+    assert_int_equal(number("SELECT tokens FROM runnel.spending"), 62);
+    assert_int_equal(number("SELECT money FROM runnel.spending"), 620);
+    assert_int_equal(number("SELECT count(*) FROM runnel.reservation"), 0);
+    close_store();
+}
+
+TEST(what_others_have_is_not_a_round_s)
+{
+    struct budget_call c;
+
+    begin("tokens_per_day", "100");
+    assert_int_equal(reserve("a", 30, 0), BUDGET_FREE);
+    assert_int_equal(reserve("b", 30, 0), BUDGET_FREE);
+    sql("INSERT INTO runnel.spending SELECT 1, id, (now() AT TIME ZONE 'UTC')::date, 20, 0"
+        " FROM runnel.allowance");
+    assert_int_equal(go_on("a", 30, 20, 0).limit, BUDGET_FREE);
+    c = go_on("a", 30, 21, 0);
+    assert_int_equal(c.limit, BUDGET_DAY_TOKENS);
+    assert_in_range(c.wait, 1, 86400);
+    sql("UPDATE runnel.reservation SET expires_at = now() - interval '1 second' WHERE turn = 'b'");
+    assert_int_equal(go_on("a", 30, 50, 0).limit, BUDGET_FREE);
+    close_store();
+}
+
+/* A turn is one request and one stream, however many rounds it has. */
+TEST(a_round_is_neither_a_request_nor_a_stream)
+{
+    begin("requests_per_minute, streams", "1, 1");
+    assert_int_equal(reserve("a", 1, 0), BUDGET_FREE);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(go_on("a", 1, 1000, 1000).limit, BUDGET_FREE);
+    assert_int_equal(number("SELECT sum(requests) FROM runnel.pace"), 1);
+    close_store();
+}
+
+TEST(a_minute_s_tokens_count_in_every_round)
+{
+    struct budget_call c;
+
+    begin("tokens_per_minute", "100");
+    assert_int_equal(reserve("a", 50, 0), BUDGET_FREE);
+    assert_int_equal(go_on("a", 10, 50, 0).limit, BUDGET_FREE);
+    assert_int_equal(number("SELECT sum(tokens) FROM runnel.pace"), 60);
+    c = go_on("a", 60, 50, 0);
+    assert_int_equal(c.limit, BUDGET_TOKENS);
+    assert_in_range(c.wait, 1, 60);
+    settle("a", 20, 10, 0);
+    assert_int_equal(number("SELECT sum(tokens) FROM runnel.pace"), 30);
+    close_store();
+}
+
+/* What was used minutes ago is in nobody's way, and is taken back where it was reserved. */
+TEST(a_round_belongs_to_its_own_minute)
+{
+    begin("tokens_per_minute", "100");
+    assert_int_equal(reserve("a", 90, 0), BUDGET_FREE);
+    sql("UPDATE runnel.pace SET minute = minute - interval '5 minutes'");
+    sql("UPDATE runnel.reservation SET minute = minute - interval '5 minutes'");
+    assert_int_equal(go_on("a", 70, 100, 0).limit, BUDGET_FREE);
+    assert_int_equal(number("SELECT tokens FROM runnel.pace ORDER BY minute LIMIT 1"), 70);
+    assert_int_equal(number("SELECT tokens FROM runnel.pace ORDER BY minute DESC LIMIT 1"), 100);
+    settle("a", 70, 30, 0);
+    assert_int_equal(number("SELECT tokens FROM runnel.pace ORDER BY minute LIMIT 1"), 70);
+    assert_int_equal(number("SELECT tokens FROM runnel.pace ORDER BY minute DESC LIMIT 1"), 30);
+    close_store();
+}
+
+TEST(where_nothing_is_reserved_a_round_reserves_nothing)
+{
+    begin("tokens_per_day", "10");
+    assert_int_equal(go_on("a", 100, 100, 100).limit, BUDGET_FREE);
+    assert_int_equal(reserve("a", 5, 0), BUDGET_FREE);
+    settle("a", 1, 1, 0);
+    assert_int_equal(go_on("a", 100, 100, 100).limit, BUDGET_FREE);
+    assert_int_equal(number("SELECT count(*) FROM runnel.reservation"), 0);
+    assert_int_equal(number("SELECT sum(tokens) FROM runnel.pace"), 2);
+    close_store();
+}
+
+/* Of three allowances one has no room: then nothing is reserved under any. */
+TEST(a_round_is_let_in_by_all_or_by_none)
+{
+    begin("tokens_per_day", "1000");
+    sql("INSERT INTO runnel.allowance (tenant, tokens_per_day) VALUES (1, 50), (2, 1)");
+    assert_int_equal(reserve("a", 20, 0), BUDGET_FREE);
+    assert_int_equal(go_on("a", 20, 31, 0).limit, BUDGET_DAY_TOKENS);
+    assert_int_equal(number("SELECT sum(tokens) FROM runnel.reservation"), 40);
+    assert_int_equal(go_on("a", 20, 30, 0).limit, BUDGET_FREE);
+    assert_int_equal(number("SELECT sum(tokens) FROM runnel.reservation"), 100);
+    close_store();
+}
+
 TEST(what_no_limit_looks_at_any_more_is_forgotten)
 {
     begin("streams", "9");
@@ -356,6 +480,13 @@ int main(void)
         cmocka_unit_test(a_reservation_that_comes_behind_the_bill_holds_nothing),
         cmocka_unit_test(a_turn_that_was_refused_gives_back_and_is_no_usage),
         cmocka_unit_test(every_allowance_that_speaks_of_the_asker_counts),
+        cmocka_unit_test(a_round_takes_the_place_of_what_was_reserved),
+        cmocka_unit_test(what_others_have_is_not_a_round_s),
+        cmocka_unit_test(a_round_is_neither_a_request_nor_a_stream),
+        cmocka_unit_test(a_minute_s_tokens_count_in_every_round),
+        cmocka_unit_test(a_round_belongs_to_its_own_minute),
+        cmocka_unit_test(where_nothing_is_reserved_a_round_reserves_nothing),
+        cmocka_unit_test(a_round_is_let_in_by_all_or_by_none),
         cmocka_unit_test(what_no_limit_looks_at_any_more_is_forgotten),
         cmocka_unit_test(the_last_cent_is_taken_once),
         cmocka_unit_test(nothing_is_counted_twice_though_connections_break),

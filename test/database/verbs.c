@@ -341,6 +341,18 @@ static void try_budget_reserve(const struct probe *p, struct outcome *o)
     verb_drop(&c.verb);
 }
 
+/* Whose turn it is not, of him nothing is reserved that a round could stand in for. */
+static void try_budget_go_on(const struct probe *p, struct outcome *o)
+{
+    struct asker        a = { .tenant = p->whose.tenant, .key = p->api_key, .account = p->account };
+    struct budget_round r = { .asker = &a, .turn = p->turn, .used = 7, .next = 9, .seconds = 60 };
+    struct budget_call  c = { .limit = BUDGET_FREE };
+
+    AWAIT(c, budget_go_on(store, &c, &r));
+    o->end = c.verb.end;
+    verb_drop(&c.verb);
+}
+
 static void try_usage_of(const struct probe *p, struct outcome *o)
 {
     struct asker      a = { .tenant = p->whose.tenant, .key = p->api_key, .account = p->account };
@@ -427,6 +439,7 @@ const struct verb_row verb_rows[] = {
     ROW(asker_introduced, VERB_MAKES_OWN, true, false, true, 4),
     ROW(budget_reserve, VERB_LISTS_NOTHING, true, false, true, 1),
     ROW(budget_settle, VERB_LISTS_NOTHING, true, false, false, 0),
+    ROW(budget_go_on, VERB_LISTS_NOTHING, true, false, false, 0),
     ROW(usage_of, VERB_LISTS_NOTHING, false, false, true, 0),
     ROW(budget_sweep, VERB_KEEPS_HOUSE, false, false, false, 0),
 };

@@ -99,3 +99,42 @@ describe('usage', () => {
     assert.equal((await own.fetch('/usage')).status, 503);
   });
 });
+
+describe('a turn whose rounds cost money', () => {
+  // A token costs one; an answer may have 20.
+  const step = (n) => ({ answer: { text: `step ${n} `, finish: 'tools', tools: [{ id: `c${n}`, name: 'calculator', arguments: '{"expression":"6*7"}' }], usage: { input: 10, output: 5 } }, times: 1 });
+  const spend = async (money) => {
+    const own = await s.serve({ tools: ['calculator'], model: { prompt_price: '1000000', completion_price: '1000000' }, turns: { answer_tokens: 20 } });
+    await own.sql("INSERT INTO runnel.account (tenant, subject, status) VALUES (1, 'thrifty', 'approved')");
+    await own.sql(`INSERT INTO runnel.allowance (tenant, account, money_per_day) SELECT 1, id, ${money * 1e6} FROM runnel.account`);
+    for (let n = 0; n < 30; n++) s.provider.script(step(n));
+    s.provider.forget();
+    const p = new Person(own, 'thrifty');
+    const id = await p.made();
+    const h = await p.hear(id, 'go on for ever');
+    const u = await used(p, 1);
+    s.provider.clear();
+    return { p, id, h, u, rounds: s.asked().length, own };
+  };
+  test('ends where the money does, with what was said', async () => {
+    const { p, id, h, u, rounds, own } = await spend(400);
+    assert.equal(h.error, 'what you may use in a day is used up');
+    assert.ok(rounds > 2 && rounds < 26, `${rounds} rounds`);
+    assert.equal(h.text, Array.from({ length: rounds }, (_, n) => `step ${n} `).join(''));
+    assert.deepEqual([u.today.total.cost, u.today.total.failures], [15 * rounds, 1]);
+    assert.ok(u.today.total.cost <= 400);
+    const { messages } = await p.show(id);
+    assert.deepEqual(messages.filter((m) => m.role === 'assistant').map((m) => m.content), h.text.split(/(?<=\d )/));
+    assert.equal(messages.filter((m) => m.role === 'tool').length, rounds);
+    assert.deepEqual(await own.sql('SELECT count(*) FROM runnel.reservation'), [['0']]);
+    assert.deepEqual(u.limits.map((l) => [l.limit, l.most, l.used]), [['money_per_day', 400, 15 * rounds]]);
+  });
+  test('is not begun where its first round is too dear', async () => {
+    const own = await s.serve({ tools: ['calculator'], model: { prompt_price: '1000000', completion_price: '1000000' }, turns: { answer_tokens: 20 } });
+    await own.sql("INSERT INTO runnel.account (tenant, subject, status) VALUES (1, 'poor', 'approved')");
+    await own.sql('INSERT INTO runnel.allowance (tenant, account, money_per_day) SELECT 1, id, 15000000 FROM runnel.account');
+    const p = new Person(own, 'poor');
+    const r = await p.ask(await p.made(), 'x');
+    assert.deepEqual([r.status, await r.json()], [429, { detail: 'what you may use in a day is used up' }]);
+  });
+});

@@ -245,6 +245,16 @@ static void check_asker(int32_t tenant, int64_t key, int64_t account)
     assert_int_equal(account, budget.asker.account);
 }
 
+static void answer_round(struct budget_call *c)
+{
+    bool is_good = budget.rounds <= budget.good_rounds;
+
+    c->limit = is_good ? BUDGET_FREE : budget.round_limit;
+    c->wait = budget.room.wait;
+    c->verb.end = is_good ? STORE_OK : budget.round_end;
+    c->verb.done(&c->verb);
+}
+
 void budget_answer(void)
 {
     struct budget_call *c = budget.under_way;
@@ -252,6 +262,10 @@ void budget_answer(void)
     if (!c)
         return;
     budget.under_way = NULL;
+    if (budget.goes_on) {
+        answer_round(c);
+        return;
+    }
     if (budget.end != STORE_UNKNOWN)          /* then it may have been reserved */
         budget.refusals += budget.end != STORE_OK || budget.room.limit != BUDGET_FREE;
     c->limit = budget.room.limit;
@@ -268,11 +282,19 @@ static void answer_now(struct note *n)
     budget_answer();
 }
 
+static void begin_asking(struct budget_call *c, bool is_slow)
+{
+    assert_non_null(c->verb.done);
+    budget.under_way = c;
+    budget.kept = &c->verb;
+    if (!is_slow)
+        note_leave(&budget.note);
+}
+
 void budget_reserve(struct store *s, struct budget_call *c, const struct budget_ask *ask)
 {
     assert_ptr_equal(s, fake_store());
     assert_null(budget.kept);
-    assert_non_null(c->verb.done);
     assert_true(ask->asker->is_limited);
     check_asker(ask->asker->tenant, ask->asker->key, ask->asker->account);
     snprintf(budget.turn, sizeof budget.turn, "%.*s", STR_ARG(ask->turn));
@@ -280,10 +302,25 @@ void budget_reserve(struct store *s, struct budget_call *c, const struct budget_
     budget.ask =
         (struct budget_ask){ .tokens = ask->tokens, .money = ask->money, .seconds = ask->seconds };
     budget.asks++;
-    budget.under_way = c;
-    budget.kept = &c->verb;
-    if (!budget.is_slow)
-        note_leave(&budget.note);
+    budget.goes_on = false;
+    begin_asking(c, budget.is_slow);
+}
+
+/* Of a turn that was let in, and has not been settled. */
+void budget_go_on(struct store *s, struct budget_call *c, const struct budget_round *round)
+{
+    assert_ptr_equal(s, fake_store());
+    assert_null(budget.under_way);
+    assert_true(round->asker->is_limited);
+    check_asker(round->asker->tenant, round->asker->key, round->asker->account);
+    assert_true(str_eq(round->turn, str_of(budget.turn)));
+    assert_int_equal(budget.bills, 0);
+    budget.round = *round;
+    budget.round.asker = NULL;
+    budget.round.turn = STR("");
+    budget.rounds++;
+    budget.goes_on = true;
+    begin_asking(c, budget.is_slow_to_go_on);
 }
 
 void verb_drop(struct verb *v)

@@ -100,19 +100,26 @@ struct tape {
 
 /* It stands in for all of store/budget.c. Every turn of a world is asked by `asker`, whom no
  * allowance speaks of at first. What is reserved is answered at the next reading of the
- * notes, or when budget_answer() says so. */
+ * notes, or when budget_answer() says so; and so is a round that follows. */
 struct fake_budget {
     struct asker       asker;
     bool               is_missing;            /* there is no database at all    */
     bool               is_slow;
     enum store_end     end;                   /* the answer: this, and of the room */
     struct budget_call room;                  /* its limit, wait and rooms      */
+    bool               is_slow_to_go_on;
+    enum store_end     round_end;             /* the answer to a round, with round_limit and the
+                                                 wait of the room */
+    enum budget_limit  round_limit;
+    int                good_rounds; /* so many are let in before      */
 
     struct note         note;
     struct budget_call *under_way;
     struct verb        *kept;                 /* used, and not dropped yet      */
-    int                 turns, asks, refusals, bills;
+    bool                goes_on;              /* what is under way is a round   */
+    int                 turns, asks, refusals, bills, rounds;
     struct budget_ask   ask;                  /* the last one, without its texts */
+    struct budget_round round;                /* the same                       */
     struct budget_bill  bill;
     char                turn[40];             /* of the last one that was asked */
 };
