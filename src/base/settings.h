@@ -152,7 +152,7 @@ struct provider_settings {
     uint64_t          max_waiting;
     uint64_t          max_connections;
     uint64_t connect_timeout, tls_timeout, first_timeout, idle_timeout, keep_timeout; /* ns */
-    uint64_t retries;
+    uint64_t retries, retry_pause, longest_retry_pause;     /* ns, but for the first */
     uint64_t breaker_failures;  /* 0: never                       */
     uint64_t breaker_time;      /* ns                             */
     uint64_t tokens_per_second; /* echo; 0: as fast as it goes    */

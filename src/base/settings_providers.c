@@ -133,6 +133,13 @@ static const struct conf_field provider_rows[] = {
           "Turns that may wait for one of these, as long as turns.max_wait."),
     COUNT("retries", provider_settings, retries, "2", 0, 10,
           "How often one turn asks it again, while nothing of an answer has come."),
+    TIME(
+        "retry_pause", provider_settings, retry_pause, "500ms", 1, 3600,
+        "How long it waits before that, where the provider does not say; each time twice as long..."),
+    TIME(
+        "longest_retry_pause", provider_settings, longest_retry_pause, "8s", 1, 3600,
+        "...but no longer than this. Each pause is up to a quarter shorter, so that turns that failed "
+        "together do not come back together. What is longer than turns.max_pause is not waited for."),
     COUNT("breaker_failures", provider_settings, breaker_failures, "5", 0, 1000,
           "After so many failures in a row a model of it is left alone; 0: never."),
     TIME("breaker_time", provider_settings, breaker_time, "10s", 10, 3600,

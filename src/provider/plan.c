@@ -4,8 +4,6 @@
 #include "base/id.h"
 
 enum {
-    FIRST_PAUSE_MS = 500,
-    LONGEST_PAUSE_MS = 8000,
     JITTER_PERCENT = 25,
     LONGEST_REST_S = 60,                      /* for others than who was told to wait */
 };
@@ -152,13 +150,15 @@ void plan_crowded(struct plan *p)
 
 /* Doubles with every call, and is a little shorter each time, so that turns that failed
  * together do not come back together. */
-static uint64_t pause_after(uint64_t calls)
+static uint64_t pause_after(const struct provider_settings *s, uint64_t calls)
 {
-    uint64_t ms = FIRST_PAUSE_MS;
+    uint64_t pause = s->retry_pause;
 
-    while (--calls && ms < LONGEST_PAUSE_MS)
-        ms *= 2;
-    return ms * CLOCK_MS * (100 - id_pick(JITTER_PERCENT + 1)) / 100;
+    while (--calls && pause < s->longest_retry_pause)
+        pause *= 2;
+    if (pause > s->longest_retry_pause)
+        pause = s->longest_retry_pause;
+    return pause * (100 - id_pick(JITTER_PERCENT + 1)) / 100;
 }
 
 /* What it asks of us it asks of all, but only for so long: it may be better before. */
@@ -182,7 +182,7 @@ void plan_failed(struct plan *p, enum fault fault, const struct advice *advice, 
     t->out = t->asked > s->retries || advice->not_again || !(fault_again(fault) || advice->at_once);
     if (advice->at_once)
         return;
-    t->not_before = now + (advice->after ? advice->after : pause_after(t->asked));
+    t->not_before = now + (advice->after ? advice->after : pause_after(s, t->asked));
     if (advice->after)
         rest(p, advice->after, now);
 }

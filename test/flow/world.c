@@ -405,6 +405,8 @@ static void make_fake(struct fake_provider *f, struct target *t, const char *nam
     *f = (struct fake_provider){ .script = script ? script : "", .usage = { 3, 2 } };
     f->settings.name = str_of(name);
     f->settings.breaker_time = 20 * CLOCK_MS;
+    f->settings.retry_pause = 500 * CLOCK_MS;
+    f->settings.longest_retry_pause = 8 * CLOCK_S;
     f->provider = (struct provider){ .ops = &fake_ops, .settings = &f->settings };
     f->provider.standing = stand(f->settings.name, "");
     *t = (struct target){ .provider = &f->provider,

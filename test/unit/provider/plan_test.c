@@ -25,7 +25,10 @@ static int setup(void **state)
                                         STR_INIT("d") };
 
     (void)state;
-    settings = (struct provider_settings){ .retries = 100, .breaker_time = CLOCK_S };
+    settings = (struct provider_settings){ .retries = 100,
+                                           .retry_pause = 500 * CLOCK_MS,
+                                           .longest_retry_pause = 8 * CLOCK_S,
+                                           .breaker_time = CLOCK_S };
     provider = (struct provider){ .ops = &words_only, .settings = &settings };
     provider.standing = standing_hold(STR("p"), STR(""));
     gate_configure(&provider.standing->gate, 100, 0, 0);
@@ -185,16 +188,17 @@ TEST(who_cannot_be_shown_it_is_not_asked)
 
 /* ---- the pauses --------------------------------------------------------------------------- */
 
+enum { PAUSES = 6 };
+
 /* From 75 to 100 percent of a time that doubles, and every percent of it comes up. */
-TEST(a_pause_is_up_to_a_quarter_shorter)
+static void check_pauses(const uint64_t ms[PAUSES])
 {
-    static const uint64_t ms[] = { 500, 1000, 2000, 4000, 8000, 8000 };
-    uint64_t              least[COUNT(ms)], most[COUNT(ms)] = { 0 };
+    uint64_t least[PAUSES], most[PAUSES] = { 0 };
 
     memset(least, 0xff, sizeof least);
     for (int i = 0; i < PICKS; i++) {
         begin(1);
-        for (size_t k = 0; k < COUNT(ms); k++) {
+        for (size_t k = 0; k < PAUSES; k++) {
             uint64_t pause;
 
             ask(0);
@@ -206,10 +210,24 @@ TEST(a_pause_is_up_to_a_quarter_shorter)
         }
         arena_release(&arena);
     }
-    for (size_t k = 0; k < COUNT(ms); k++) {
+    for (size_t k = 0; k < PAUSES; k++) {
         check_that(least[k] == ms[k] * CLOCK_MS * 3 / 4, "least %zu: %ju", k, (uintmax_t)least[k]);
         check_that(most[k] == ms[k] * CLOCK_MS, "most %zu: %ju", k, (uintmax_t)most[k]);
     }
+}
+
+TEST(a_pause_is_up_to_a_quarter_shorter)
+{
+    check_pauses((const uint64_t[]){ 500, 1000, 2000, 4000, 8000, 8000 });
+}
+
+TEST(pauses_begin_and_end_as_the_settings_say)
+{
+    settings.retry_pause = CLOCK_S;
+    settings.longest_retry_pause = 30 * CLOCK_S;
+    check_pauses((const uint64_t[]){ 1000, 2000, 4000, 8000, 16000, 30000 });
+    settings.longest_retry_pause = 500 * CLOCK_MS;        /* less than the first  */
+    check_pauses((const uint64_t[]){ 500, 500, 500, 500, 500, 500 });
 }
 
 TEST(a_pause_that_is_just_short_enough_is_made)
@@ -371,6 +389,7 @@ int main(void)
         T(who_cannot_do_it_is_not_asked),
         T(who_cannot_be_shown_it_is_not_asked),
         T(a_pause_is_up_to_a_quarter_shorter),
+        T(pauses_begin_and_end_as_the_settings_say),
         T(a_pause_that_is_just_short_enough_is_made),
         T(of_several_pauses_the_shortest_is_waited_for),
         T(one_that_is_worth_it_is_waited_for_whoever_else_is_not),
