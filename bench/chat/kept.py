@@ -15,6 +15,7 @@ SECRET = "a shared secret that has 32 bytes or more"
 WARM = 5                                      # who ask first, in a run that is not measured
 OLD_CHATS = 1000
 PROMPT_TOKENS = 19                            # as the service says (bench/relay/pieces.c)
+CALL_TOKENS = 5                               # the same, of a call of a tool
 SETTLE_S = 30
 ODD_SHOWN = 3
 
@@ -128,6 +129,12 @@ class Piece:
                 yield letter, self.text()
             elif letter == "U":
                 yield letter, (self.number(), self.number())
+            elif letter == "W":
+                yield letter, (self.number(), self.text(), self.text(), self.text())
+            elif letter == "O":
+                yield letter, (self.number(), self.text(), self.text())
+            elif letter == "N":
+                yield letter, None
             elif letter == "F":
                 self.at += 1
                 yield letter, chr(self.data[self.at - 1])
@@ -145,17 +152,27 @@ def read_journal(pieces):
     return events
 
 
-def fault_of_journal(pieces, heard, words):
+def tokens_of(plan, calls):
+    """Prompt and completion, as the service counts: it is asked once more behind each call."""
+    return PROMPT_TOKENS * (1 + calls), plan["words"] + CALL_TOKENS * calls
+
+
+def shape_of(letters):
+    """Each letter once for a run of it."""
+    return "".join(b for a, b in zip(" " + letters, letters) if a != b)
+
+
+def fault_of_journal(pieces, heard, plan, calls):
     try:
         events = read_journal(pieces)
     except (ValueError, IndexError, UnicodeDecodeError) as e:
         return f"its journal cannot be read: {e}"
     letters = "".join(letter for letter, _ in events)
-    if letters.lstrip("S").lstrip("D") != "UF" or events[-1][1] != "s":
-        return f"its journal ends with {letters[-5:]}"
+    if shape_of(letters) != "SD" + "WUOND" * calls + "UF" or events[-1][1] != "s":
+        return f"its journal is {shape_of(letters)}"
     if "".join(value for letter, value in events if letter == "D") != heard:
         return "its journal is not what was heard"
-    if events[-2][1] != (PROMPT_TOKENS, words):
+    if events[-2][1] != tokens_of(plan, calls):
         return f"its journal has usage {events[-2][1]}"
     return None
 
@@ -190,23 +207,23 @@ def some(faults):
     return faults
 
 
-def compare_turns(cluster, heard, plan, rows):
+def compare_turns(cluster, heard, plan, rows, calls=0):
     """rows: of each turn its stream, id, and the columns that must be as `good`."""
-    good = ["complete", "stop", "", str(PROMPT_TOKENS), str(plan["words"])]
+    good = ["complete", "stop", "", *map(str, tokens_of(plan, calls))]
     pieces, seen = journals(cluster), set()
     for stream, turn, *columns in rows:
         number = int(stream.removeprefix("bench-"))
         seen.add(number)
         if columns != good:
             yield f"turn {turn} of {stream} is {columns}, not {good}"
-        fault = fault_of_journal(pieces.get(turn, []), heard.get(number), plan["words"])
+        fault = fault_of_journal(pieces.get(turn, []), heard.get(number), plan, calls)
         if fault:
             yield f"turn {turn} of {stream}: {fault}"
     if len(rows) != plan["streams"] or seen != set(heard):
         yield f"{len(rows)} turns are kept of {plan['streams']}, {len(heard)} were heard whole"
 
 
-def compare_messages(heard, plan, rows):
+def compare_messages(heard, plan, rows, calls):
     """rows: stream, role, state, tokens used, content, tokens of the chat."""
     for stream, role, state, used, content, *chat in rows:
         number = int(stream.removeprefix("bench-"))
@@ -215,15 +232,16 @@ def compare_messages(heard, plan, rows):
             yield f"the {role}'s message of {stream} is {state}, and not what was said"
         elif role == "assistant" and used != str(len(content)):
             yield f"the answer to {stream} has {used} for {len(content)} characters"
-        if chat != [str(PROMPT_TOKENS), str(plan["words"])]:
+        if chat != [*map(str, tokens_of(plan, calls))]:
             yield f"the chat of {stream} counts {chat}"
     if len(rows) != 2 * plan["streams"]:
         yield f"{len(rows)} messages are kept, not two for each of {plan['streams']}"
 
 
-def compare_usage(plan, rows, requests):
+def compare_usage(plan, rows, requests, calls=0):
     """rows: whose, requests, failures, prompt tokens, completion tokens, estimated."""
-    want = [requests, 0, requests * PROMPT_TOKENS, requests * plan["words"], 0]
+    prompt, completion = tokens_of(plan, calls)
+    want = [requests, 0, requests * prompt, requests * completion, 0]
     for whose, *counts in rows:
         if [int(c) for c in counts] != want:
             yield f"the usage of {whose} is {counts}, not {want}"
@@ -231,8 +249,8 @@ def compare_usage(plan, rows, requests):
         yield f"{len(rows)} usages of {requests} are counted, for {plan['streams']} turns"
 
 
-def compare_spending(cluster, plan):
-    used = str(PROMPT_TOKENS + plan["words"])
+def compare_spending(cluster, plan, calls):
+    used = str(sum(tokens_of(plan, calls)))
     rows = cluster.ask("SELECT a.subject, coalesce(s.tokens, 0), coalesce(p.requests, 0), "
                        "coalesce(p.tokens, 0), (SELECT count(*) FROM runnel.reservation r "
                        "WHERE r.allowance = w.id) FROM runnel.account a "
@@ -254,7 +272,7 @@ USAGE = ", ".join(f"sum(u.{column})" for column in (
 TURN = "t.state, t.finish, t.fault, t.prompt_tokens, t.completion_tokens"
 
 
-def check_people(cluster, file, plan):
+def check_people(cluster, file, plan, calls=0):
     heard = read_heard(file)
     wait_for_usage(cluster, plan["streams"] + WARM)
     turns = cluster.ask(f"SELECT c.owner, t.id, {TURN} FROM runnel.turn t JOIN runnel.chat c "
@@ -264,9 +282,10 @@ def check_people(cluster, file, plan):
                            "JOIN runnel.chat c ON c.id = m.chat WHERE c.owner LIKE 'bench-%'")
     usage = cluster.ask(f"SELECT a.subject, {USAGE} FROM runnel.usage u JOIN runnel.account a "
                         "ON a.id = u.account WHERE a.subject LIKE 'bench-%' GROUP BY 1")
-    return (some(compare_turns(cluster, heard, plan, turns)) +
-            some(compare_messages(heard, plan, messages)) +
-            some(compare_usage(plan, usage, 1)) + some(compare_spending(cluster, plan)))
+    return (some(compare_turns(cluster, heard, plan, turns, calls)) +
+            some(compare_messages(heard, plan, messages, calls)) +
+            some(compare_usage(plan, usage, 1, calls)) +
+            some(compare_spending(cluster, plan, calls)))
 
 
 def check_keys(cluster, file, plan):

@@ -30,7 +30,9 @@
     "\"usage\":{\"prompt_tokens\":19,\"completion_tokens\":%" PRIu32                       \
     ",\"total_tokens\":%" PRIu32 "}}"
 
-static struct piece start_piece, first_piece, word_piece, end_piece, whole_piece;
+enum { CALL_TOKENS = 5 };
+
+static struct piece start_piece, first_piece, word_piece, end_piece, whole_piece, call_piece;
 
 /* One event as one chunk; the number of bytes. */
 static size_t write_event(char *out, const char *data)
@@ -46,6 +48,21 @@ static void make_word_piece(struct piece *p, const char *before)
              WORD_LETTERS + STAMP_LETTERS - 1, "");
     p->n = write_event(p->bytes, data);
     p->word_at = (size_t)(strchr(p->bytes, '\a') - p->bytes);
+}
+
+static char *write_end(char *p, const char *reason, uint32_t tokens)
+{
+    char data[PIECE_MAX / 2];
+
+    snprintf(data, sizeof data,
+             CHUNK_START DELTA_START
+             "},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":null}",
+             reason);
+    p += write_event(p, data);
+    snprintf(data, sizeof data, CHUNK_START USAGE_FORM, tokens, tokens + 19);
+    p += write_event(p, data);
+    p += write_event(p, "[DONE]");
+    return p + sprintf(p, "0\r\n\r\n");
 }
 
 void pieces_make(void)
@@ -74,17 +91,20 @@ const struct piece *piece_of_word(struct question q, uint32_t i, uint64_t ns)
 
 const struct piece *piece_of_end(uint32_t words)
 {
-    char  usage[PIECE_MAX / 2];
-    char *p = end_piece.bytes;
-
-    snprintf(usage, sizeof usage, CHUNK_START USAGE_FORM, words, words + 19);
-    p += write_event(p, CHUNK_START DELTA_START
-                     "},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":null}");
-    p += write_event(p, usage);
-    p += write_event(p, "[DONE]");
-    p += sprintf(p, "0\r\n\r\n");
-    end_piece.n = (size_t)(p - end_piece.bytes);
+    end_piece.n = (size_t)(write_end(end_piece.bytes, "stop", words) - end_piece.bytes);
     return &end_piece;
+}
+
+const struct piece *piece_of_call(uint32_t words)
+{
+    char *p = call_piece.bytes;
+
+    p += write_event(
+        p, CHUNK_START DELTA_START
+        "\"tool_calls\":[{\"index\":0,\"id\":\"call_q7Xb\",\"type\":"
+        "\"function\",\"function\":{\"name\":\"now\",\"arguments\":\"{}\"}}]" NO_FINISH);
+    call_piece.n = (size_t)(write_end(p, "tool_calls", words + CALL_TOKENS) - call_piece.bytes);
+    return &call_piece;
 }
 
 const struct piece *piece_of_whole(struct question q, uint64_t ns)

@@ -20,6 +20,7 @@ void pieces_make(void);
 const struct piece *piece_of_start(void);     /* the head and the role */
 const struct piece *piece_of_word(struct question q, uint32_t i, uint64_t ns);
 const struct piece *piece_of_end(uint32_t words); /* finish reason, usage, [DONE] */
+const struct piece *piece_of_call(uint32_t words);            /* the same, of a tool    */
 
 /* All of an answer that is no stream; NULL: it would be too long. */
 const struct piece *piece_of_whole(struct question q, uint64_t ns);

@@ -6,8 +6,9 @@
  * which it finds in the last "content" of the body as "NUMBER WORDS": one event of about
  * 320 bytes for each word, each a chunk of the chunked coding and one write, as OpenAI
  * sends them; then the finish reason, the usage, [DONE]. Who asks for no stream gets the same
- * words as one JSON document, at once and in one write. Connections are kept. Every GET is
- * answered with what it counted so far, as JSON.
+ * words as one JSON document, at once and in one write. Who offers it tools is told behind half
+ * of the words to use one, `now`, and gets the others when he comes back with what that found.
+ * Connections are kept. Every GET is answered with what it counted so far, as JSON.
  *
  * All bytes are made at the start. For each word only its letters and the stamp are put in,
  * right before the write, so the service's own delays are not in the stamp.
@@ -62,7 +63,9 @@ struct link {
     bool            queued, gone;
     bool            answering;
     struct question question;
-    uint32_t        next;                     /* words + 1: all said                     */
+    uint32_t        next, until;              /* words of this answer                    */
+    uint32_t        first;
+    bool            calls;                    /* a tool at its end                       */
     uint64_t        due;
     struct link    *after;                    /* in the queue                            */
     char           *asked;
@@ -255,12 +258,13 @@ static void answer_stats(struct link *l)
     link_write(l, text, (size_t)m);
 }
 
-/* Words for the model may stand before the question; and others write a blank behind the colon. */
+/* Words for the model may stand before the question, and what a tool found behind it; and others
+ * write a blank behind the colon. */
 static const char *last_content(const char *body)
 {
-    const char *last = NULL;
+    const char *last = NULL, *end = strstr(body, "\"tool_calls\":");
 
-    while ((body = strstr(body, "\"content\":")) != NULL) {
+    while ((body = strstr(body, "\"content\":")) != NULL && (end == NULL || body < end)) {
         const char *text = body++ + 10;
 
         if (text[*text == ' '] == '"')
@@ -283,6 +287,18 @@ static void answer_whole(struct link *l)
     link_write(l, p->bytes, p->n);
 }
 
+/* All words, or one half of them. */
+static void choose_words(struct link *l, const char *body)
+{
+    uint32_t words = l->question.words, half = words / 2;
+    bool     has_tools = strstr(body, "\"tools\":") != NULL;
+    bool     has_called = strstr(body, "\"tool_calls\":") != NULL;
+
+    l->calls = has_tools && !has_called;
+    l->next = l->first = has_called ? half : 0;
+    l->until = l->calls ? half : words;
+}
+
 static void answer_start(struct link *l, const char *body)
 {
     const char *text = last_content(body);
@@ -299,7 +315,7 @@ static void answer_start(struct link *l, const char *body)
         answer_whole(l);
         return;
     }
-    l->next = 0;
+    choose_words(l, body);
     l->answering = true;
     l->due = run.period > 0 ? now_ns() + run.period : 0;
     link_write(l, piece_of_start()->bytes, piece_of_start()->n);
@@ -309,7 +325,8 @@ static void answer_start(struct link *l, const char *body)
 
 static void answer_end(struct link *l)
 {
-    const struct piece *p = piece_of_end(l->question.words);
+    uint32_t            words = l->until - l->first;
+    const struct piece *p = l->calls ? piece_of_call(words) : piece_of_end(words);
 
     l->answering = false;
     run.answers++;
@@ -470,7 +487,7 @@ static void pay(struct link *l, uint64_t now)
 {
     if (run.period > 0 && now - l->due > run.late_max)
         run.late_max = now - l->due;
-    if (l->next == l->question.words) {
+    if (l->next == l->until) {
         answer_end(l);
         return;
     }
