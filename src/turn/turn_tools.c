@@ -5,28 +5,14 @@
  * order. Then the question goes out again, followed by all that has been said and done since,
  * and the model goes on: that is a round.
  */
-#include "base/clock.h"
 #include "base/json.h"
 #include "chat/gathering.h"
 #include "chat/rounds.h"
 #include "tool/toolbox.h"
+#include "turn/errand.h"
 #include "turn/turn_state.h"
 
 enum { NO_LIMIT_OF_OURS = 1 << 30, CALLS_MAX = 128 };
-
-/* One call of this round. */
-struct errand {
-    struct turn      *turn;
-    uint64_t          theirs; /* its number, as the provider counts */
-    struct tool_piece piece;                  /* as it is told                  */
-    struct buf        arguments;
-    struct tool      *tool; /* NULL: there is none of that name */
-    struct tool_run  *run;
-    struct deadline   limit;
-    uint64_t          began;
-    struct str        output;
-    bool              is_done, is_told;
-};
 
 struct work {
     struct toolset   set;
@@ -175,6 +161,8 @@ static struct errand *find_errand(const struct work *w, uint64_t theirs)
     return NULL;
 }
 
+static void run_is_over(struct errand *e);
+
 /* NULL: there are too many; nobody could mean that. */
 static struct errand *new_errand(struct turn *t, const struct tool_piece *piece)
 {
@@ -188,7 +176,8 @@ static struct errand *new_errand(struct turn *t, const struct tool_piece *piece)
     *e = (struct errand){ .turn = t,
                           .theirs = piece->index,
                           .arguments = BUF(NO_LIMIT_OF_OURS),
-                          .tool = toolset_find(&w->set, piece->name) };
+                          .tool = toolset_find(&w->set, piece->name),
+                          .over = run_is_over };
     e->piece.id = arena_str(a, piece->id);
     e->piece.name = arena_str(a, piece->name);
     e->piece.is_ours = is_ours(w, piece->name);
@@ -270,110 +259,17 @@ static void tell_results(struct turn *t)
     turn_keep_up(t);
 }
 
-static void settle(struct errand *e, struct str output, bool failed)
-{
-    e->output = arena_str(&e->turn->question->arena, output);
-    e->piece.failed = failed;
-    e->is_done = true;
-    turn_log_tool(e->turn, e->piece.name, e->began ? clock_exact() - e->began : 0, failed);
-}
-
-/* As a model and a page can read it. */
-static void settle_badly(struct errand *e, struct str before, struct str behind, struct str words)
-{
-    struct buf message = BUF(NO_LIMIT_OF_OURS), out = BUF(NO_LIMIT_OF_OURS);
-
-    buf_add(&message, before);
-    buf_add(&message, e->piece.name);
-    buf_add(&message, behind);
-    buf_lit(&out, "{\"type\":\"error\",\"message\":");
-    json_add_str(&out, buf_str(&message));
-    buf_lit(&out, ",\"error\":");
-    json_add_str(&out, words);
-    buf_lit(&out, ",\"details\":null}");
-    settle(e, buf_str(&out), true);
-    buf_release(&out);
-    buf_release(&message);
-}
-
 static void run_is_over(struct errand *e)
 {
     struct turn *t = e->turn;
 
-    e->run = NULL;
-    deadline_disarm(&e->limit);
     t->work->running--;
     tell_results(t);
     if (t->work->running == 0 && t->waiting)
         turn_resume(t, FAULT_NONE);
 }
 
-static void on_told(void *ctx, struct str output, bool failed)
-{
-    struct errand *e = ctx;
-    struct buf     cut = BUF(NO_LIMIT_OF_OURS);
-
-    tool_cut(e->tool, output, &cut);
-    if (failed)
-        settle_badly(e, STR("An error occurred while executing "), STR(""), buf_str(&cut));
-    else
-        settle(e, buf_str(&cut), false);
-    buf_release(&cut);
-    run_is_over(e);
-}
-
-static void took_too_long(struct deadline *d)
-{
-    struct errand *e = LIST_OWNER(d, struct errand, limit);
-    struct buf     behind = BUF(64);
-
-    e->tool->ops->cancel(e->run);
-    buf_addf(&behind, " timed out after %gs", (double)e->tool->timeout / (double)CLOCK_S);
-    settle_badly(e, STR(""), buf_str(&behind), STR("timeout"));
-    buf_release(&behind);
-    run_is_over(e);
-}
-
 /* ---- tools: run them ------------------------------------------------------------------------ */
-
-static bool read_arguments(struct errand *e)
-{
-    const char      *why;
-    struct json_doc *doc;
-    bool             good;
-
-    if (e->arguments.n == 0)
-        buf_lit(&e->arguments, "{}");
-    doc = json_read(buf_str(&e->arguments), &why);
-    good = json_type(json_root(doc)) == JSON_OBJECT;
-    if (!good)
-        settle_badly(e, STR("Invalid tool call arguments for tool "), STR(""),
-                     str_of(doc ? "they are no object" : why));
-    json_free(doc);
-    return good;
-}
-
-static void begin_run(struct errand *e)
-{
-    struct turn *t = e->turn;
-
-    if (!e->tool) {
-        settle_badly(e, STR("There is no tool named "), STR(""), STR("unknown_tool"));
-        return;
-    }
-    if (!read_arguments(e))
-        return;
-    e->began = clock_exact();
-    e->limit.run = took_too_long;
-    deadline_arm(&e->limit, clock_now() + e->tool->timeout);
-    t->work->running++;
-    e->run = e->tool->ops->start(e->tool,
-                                 &(struct tool_order){ .arguments = buf_str(&e->arguments),
-                                                       .whose = turn_whose(t),
-                                                       .call = e->piece.id,
-                                                       .request_id = t->request_id },
-                                 (struct tool_ear){ on_told, e });
-}
 
 static bool is_alone(const struct errand *e)
 {
@@ -394,8 +290,8 @@ static void ask_tools(struct turn *t)
     while (w->next < w->n_errands && may_join(w)) {
         struct errand *e = w->errands[w->next++];
 
-        if (!e->is_done)
-            begin_run(e);
+        if (!e->is_done && errand_begin(e))
+            w->running++;
     }
     tell_results(t);
     if (w->running == 0)
@@ -404,21 +300,15 @@ static void ask_tools(struct turn *t)
 
 static void drop_tools(struct turn *t)
 {
-    for (size_t i = 0; i < t->work->n_errands; i++) {
-        struct errand *e = t->work->errands[i];
-
-        deadline_disarm(&e->limit);
-        if (e->run)
-            e->tool->ops->cancel(e->run);
-        e->run = NULL;
-    }
+    for (size_t i = 0; i < t->work->n_errands; i++)
+        errand_cancel(t->work->errands[i]);
     t->work->running = 0;
 }
 
 static void forget_errands(struct work *w)
 {
     for (size_t i = 0; i < w->n_errands; i++)
-        buf_release(&w->errands[i]->arguments);
+        errand_release(w->errands[i]);
     w->n_errands = w->next = 0;
 }
 
