@@ -35,7 +35,13 @@ enum { LIST_MOST = 100 };
 
 #define COLUMNS                                                                                    \
     "p.tenant, p.id, p.chat, c.dialect, c.owner, p.key, p.content, p.context, p.model, "           \
-    "p.is_assistants, p.api_key, p.account, p.is_limited, " MICROS("p.created_at")
+    "p.is_assistants, p.is_operations, p.api_key, p.account, p.is_limited, "                       \
+    MICROS("p.created_at")
+
+/* What an operation came to stands in its answer before anybody goes on from there. */
+#define IS_DUE                                                                                     \
+    "EXISTS (SELECT FROM runnel.operation o WHERE o.tenant = c.tenant AND o.chat = c.id AND "      \
+    "o.is_due)"
 
 /* The locks come first: what stands behind them sees what others did before. A question that has
  * to wait because too many run elsewhere waits here; one that is told again is never too many. */
@@ -70,7 +76,7 @@ const struct pg_statement pending_statements[] = {
                "c.tenant = p.tenant AND c.id = p.chat WHERE (p.taken_until IS NULL OR "
                "p.taken_until < now()) AND NOT EXISTS (SELECT FROM runnel.pending e WHERE "
                "e.tenant = p.tenant AND e.chat = p.chat AND e.id < p.id) AND NOT EXISTS (SELECT " TURN_OF(
-                   "c") " AND t.ended_at IS NULL) AND " IS_LET_THROUGH
+                   "c") " AND t.ended_at IS NULL) AND NOT " IS_DUE " AND " IS_LET_THROUGH
                         " IS NOT TRUE AND ($1::bigint = 0 OR "
                         "(SELECT coalesce(sum(o.running + o.taken + o.let_through), 0) FROM " CROWD(
                             "c.tenant", "c.dialect", "c.owner",
@@ -84,7 +90,8 @@ const struct pg_statement pending_statements[] = {
     [FIND] = { "pending_chat", "SELECT 1 FROM runnel.chat c WHERE " CHAT_IS },
     [LIST] = { "pending_list",
                "SELECT " COLUMNS " FROM runnel.pending p JOIN runnel.chat c ON c.tenant = "
-               "p.tenant AND c.id = p.chat WHERE " CHAT_IS " ORDER BY p.id LIMIT $6" },
+               "p.tenant AND c.id = p.chat WHERE " CHAT_IS " AND NOT p.is_operations "
+               "ORDER BY p.id LIMIT $6" },
     [STATEMENTS] = { NULL, NULL },
 };
 
@@ -105,6 +112,7 @@ static void read_one(struct verb *v, const struct pg_rows *rows, size_t row, str
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = verb_text(v, rows, row, column++);
     p->is_assistants = pg_get_bool(rows, row, column++);
+    p->is_operations = pg_get_bool(rows, row, column++);
     p->asker.key = pg_get_int(rows, row, column++);
     p->asker.account = pg_get_int(rows, row, column++);
     p->asker.is_limited = pg_get_bool(rows, row, column++);

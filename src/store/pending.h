@@ -1,4 +1,5 @@
-/* pending.h - questions that wait until the answer before them is done.
+/* pending.h - questions that wait until the answer before them is done, and what operations came
+ * to (operations.h), which nobody asks.
  *
  *     put ---> (some process, this one or another) take ---> its turn is claimed ---> drop
  *
@@ -17,6 +18,7 @@ struct pending {
     struct whose whose;
     struct str   key, content, context, model;
     bool         is_assistants;
+    bool         is_operations;               /* no question: what one came to  */
     struct asker asker;                       /* who pays; without his texts    */
     int64_t      created_at;
 };
@@ -44,6 +46,7 @@ void pending_put(struct store *s, struct pending_call *c, const struct whose *w,
 void pending_take(struct store *s, struct pending_call *c, const struct crowd_limits *most);
 void pending_drop(struct store *s, struct pending_call *c, int32_t tenant, int64_t id);
 
+/* What people have asked. */
 void pending_list(struct store *s, struct pending_call *c, const struct whose *w,
                   struct chat_name chat);
 

@@ -10,6 +10,7 @@
 #include "store/lookup.h"
 #include "store/messages.h"
 #include "store/migrate.h"
+#include "store/operations.h"
 #include "store/pending.h"
 #include "store/running.h"
 #include "store/sessions.h"
@@ -33,9 +34,9 @@ struct store {
 };
 
 static const struct pg_statement *const tables[] = {
-    asker_statements,   budget_statements,  chat_statements,     message_statements,
-    turn_statements,    running_statements, exchange_statements, session_statements,
-    pending_statements, usage_statements,
+    asker_statements,   budget_statements,  chat_statements,      message_statements,
+    turn_statements,    running_statements, exchange_statements,  session_statements,
+    pending_statements, usage_statements,   operation_statements,
 };
 
 static struct pg_statement *join_tables(void)

@@ -54,7 +54,8 @@ enum statement {
     "chat, answer, model, holder, lease_until) "                                                   \
     "SELECT at.tenant, $6, $3, $7, $8::bytea, at.id, at.answer, $9, $10, " LEASE("$11") " "        \
     "FROM at WHERE " HAS_ROOM "ON CONFLICT DO NOTHING RETURNING tenant, chat), "                   \
-    "c AS (UPDATE runnel.chat c SET next_seq = c.next_seq + 2, last_message = left($13, 200), "    \
+    "c AS (UPDATE runnel.chat c SET next_seq = c.next_seq + 2, last_message = "                    \
+    "CASE WHEN $12 = 'tool' THEN c.last_message ELSE left($13, 200) END, "                         \
     "title = CASE WHEN c.title = '' THEN $16 ELSE c.title END, "                                   \
     "last_message_at = clock_timestamp(), updated_at = clock_timestamp() "                         \
     "FROM taken WHERE c.tenant = taken.tenant AND c.id = taken.chat "                              \

@@ -135,6 +135,12 @@ static const char *const data_after[] = {
     [2] = "UPDATE runnel.message SET once = 'o'; UPDATE runnel.turn SET has_journal = true",
     [3] = "INSERT INTO runnel.pace SELECT 1, id, now(), 1, 2 FROM runnel.allowance;"
           "INSERT INTO runnel.billed VALUES (1, 't')",
+    [5] = "INSERT INTO runnel.pending (tenant, chat, key, content, is_assistants, context, model,"
+          " api_key, account, is_limited) SELECT 1, id, 'k', 'a', false, '', '', 0, 0, false"
+          " FROM runnel.chat",
+    [6] = "INSERT INTO runnel.operation (tenant, id, chat, turn, call, tool, arguments, model,"
+          " api_key, account, is_limited, output_limit, expires_at) SELECT 1, 'o', chat, id, 'c',"
+          " 't', sha256(''), 'm', 0, 0, false, 1, now() FROM runnel.turn",
 };
 
 TEST(each_of_ours_is_done_where_data_is)

@@ -3,6 +3,7 @@
  */
 #include "base/clock.h"
 #include "database/kept.h"
+#include "store/operations.h"
 #include "store/pending.h"
 #include "store/sessions.h"
 #include "store/usage.h"
@@ -32,6 +33,13 @@ static const char *const fill[] = {
     "api_key, account, is_limited) SELECT c.tenant, c.id, 'k' || n, 'words', false, '', '', 0, 0, "
     "false FROM runnel.chat c, generate_series(1, 3) n WHERE c.id % 10 = 1",
 
+    "INSERT INTO runnel.operation (tenant, id, chat, turn, call, tool, arguments, model, api_key, "
+    "account, is_limited, output_limit, state, is_due, expires_at, ended_at) SELECT t.tenant, "
+    "'o' || t.id, t.chat, t.id, 'c', 't', sha256(''), 'm', 0, 0, false, 1, CASE WHEN "
+    "t.chat % 1000 = 1 THEN 'running' ELSE 'completed' END, t.chat % 1000 = 2, now() + "
+    "t.chat * interval '1 second', CASE WHEN t.chat % 1000 <> 1 THEN now() - (t.chat % 86000) * "
+    "interval '1 second' END FROM runnel.turn t",
+
     ("INSERT INTO runnel.journal (tenant, turn, seq, events) SELECT tenant, id, s, '\\x01' "
      "FROM runnel.turn, generate_series(0, 99) s WHERE has_journal OR state = 'streaming'"),
 
@@ -47,7 +55,8 @@ static const char *const fill[] = {
      "a.id, 'm' FROM runnel.account a, generate_series(0, 19) d"),
 
     "VACUUM ANALYZE runnel.account, runnel.api_key, runnel.usage",
-    "VACUUM ANALYZE runnel.chat, runnel.message, runnel.turn, runnel.journal",
+    "VACUUM ANALYZE runnel.chat, runnel.message, runnel.turn, runnel.journal, "
+    "runnel.operation",
 };
 
 #define ANNA  "1, 'xcx', 'anna'"
@@ -108,6 +117,16 @@ static const char *const rows[] = {
     "pending_list(" CHAT ", 100)",
     "usage_of_models(1, 0, 1001, 30)",
     "turns_take('p1', 30000, 32, '{1,1}', '{t101,t201}')",
+    "operations_expire",
+    "operation_begin(1, 'anna', 't101', 'o', 'c', 't', '{}', 0, 0, false, 100, 1000)",
+    "operation_find_begun(1, 'anna', 't101', 'o', 't', '{}')",
+    "operation_forget(1, 'anna', 'ot101')",
+    "operation_find('ot101')",
+    "operation_lock('ot101')",
+    "operation_complete('ot101', true, 'a', 'b')",
+    "operation_put('ot101')",
+    "operations_put",
+    "operations_clean",
 };
 
 static struct pg_statement  statements[STATEMENTS_MAX + COUNT(rows)];
@@ -119,7 +138,7 @@ static void make_statements(void)
     static const struct pg_statement *const tables[] = { chat_statements,    message_statements,
                                                          turn_statements,    running_statements,
                                                          session_statements, pending_statements,
-                                                         usage_statements };
+                                                         usage_statements,   operation_statements };
     static char                             names[COUNT(rows)][20], sqls[COUNT(rows)][300];
     size_t                                  n = 0;
 

@@ -48,6 +48,10 @@ static const char *const made[] = {
     "INSERT INTO runnel.pending (tenant, chat, key, content, is_assistants, context, model,"
     " api_key, account, is_limited) SELECT 1, id, 'annas-waiting', '" SECRET "', false, '" SECRET
     "', 'm', 0, 0, false FROM runnel.chat",
+    "INSERT INTO runnel.operation (tenant, id, chat, turn, call, tool, arguments, model, api_key,"
+    " account, is_limited, output_limit, expires_at) SELECT 1, 'annas-secret', id, 'annas-turn',"
+    " '" SECRET "', 't', sha256(''), 'm', 0, 0, false, 100, now() + interval '1 hour'"
+    " FROM runnel.chat",
     "INSERT INTO runnel.billed VALUES (1, 'annas-last-turn')",
     "INSERT INTO runnel.usage (tenant, day, api_key, model) SELECT 1, now()::date, id, 'm'"
     " FROM runnel.api_key",
@@ -100,6 +104,7 @@ static uint64_t annas_things(void)
         "turn t WHERE tenant = 1 AND (owner = 'anna' OR id = 'annas-turn')",
         "journal t WHERE tenant = 1 AND turn = 'annas-turn'",
         "pending t WHERE tenant = 1",
+        "operation t WHERE tenant = 1",
         "account t WHERE tenant = 1 AND subject = 'anna'",
         "api_key t WHERE tenant = 1",
         "allowance t WHERE tenant = 1",
@@ -188,7 +193,7 @@ TEST(no_verb_of_the_headers_is_missing)
                                            "src/store/turns.h",   "src/store/running.h",
                                            "src/store/askers.h",  "src/store/budget.h",
                                            "src/store/pending.h", "src/store/sessions.h",
-                                           "src/store/usage.h" };
+                                           "src/store/usage.h",   "src/store/operations.h" };
     size_t                   n = 0;
 
     for (size_t i = 0; i < COUNT(headers); i++)
@@ -335,6 +340,7 @@ static const struct field {
     FIELD(context_type),  FIELD(context_id),  FIELD(turn),       FIELD(key),     FIELD(model),
     FIELD(holder),        FIELD(content),     FIELD(name),       FIELD(more),    FIELD(once),
     FIELD(session),       FIELD(owner),       FIELD(tool_calls), FIELD(subject), FIELD(tenant),
+    FIELD(secret),
 };
 
 static const struct field numbers[] = {

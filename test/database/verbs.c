@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "chat/event_bytes.h"
 #include "store/budget.h"
+#include "store/operations.h"
 #include "store/pending.h"
 #include "store/sessions.h"
 #include "store/usage.h"
@@ -179,6 +180,68 @@ static void try_pending_list(const struct probe *p, struct outcome *o)
 
     AWAIT(c, pending_list(store, &c, &p->whose, p->chat));
     tell_pending(&c, o);
+}
+
+/* ---- what goes on ------------------------------------------------------------------------- */
+
+static void tell_operation(struct operation_call *c, struct outcome *o)
+{
+    o->end = c->verb.end;
+    o->n = c->n + (c->verb.end == STORE_OK && c->operation.id.n);
+    SEE(o, c->operation.id, c->operation.turn, c->operation.call, c->operation.tool);
+    verb_drop(&c->verb);
+}
+
+static void try_operation_begin(const struct probe *p, struct outcome *o)
+{
+    struct operation_call  c = { 0 };
+    struct asker           a = { .key = p->api_key, .account = p->account };
+    struct operation_order order = { .id = p->once,
+                                     .turn = p->turn,
+                                     .call = p->session,
+                                     .tool = p->name,
+                                     .arguments = p->tool_calls,
+                                     .asker = &a,
+                                     .output_limit = 100,
+                                     .ttl = CLOCK_S };
+
+    AWAIT(c, operation_begin(store, &c, &p->whose, &order));
+    tell_operation(&c, o);
+}
+
+/* Its name alone is no right to do that. */
+static void try_operation_forget(const struct probe *p, struct outcome *o)
+{
+    struct operation_call c = { 0 };
+
+    AWAIT(c, operation_forget(store, &c, &p->whose, STR("annas-secret")));
+    tell_operation(&c, o);
+    o->n = o->end == STORE_OK;
+}
+
+static void try_operation_find(const struct probe *p, struct outcome *o)
+{
+    struct operation_call c = { 0 };
+
+    AWAIT(c, operation_find(store, &c, p->secret));
+    tell_operation(&c, o);
+}
+
+static void try_operation_complete(const struct probe *p, struct outcome *o)
+{
+    struct operation_call c = { 0 };
+
+    AWAIT(c, operation_complete(store, &c, p->secret, true, p->content, p->title));
+    tell_operation(&c, o);
+}
+
+static void try_operations_settle(const struct probe *p, struct outcome *o)
+{
+    struct operation_call c = { 0 };
+
+    (void)p;
+    AWAIT(c, operations_settle(store, &c));
+    tell_operation(&c, o);
 }
 
 static void try_turns_running(const struct probe *p, struct outcome *o)
@@ -422,6 +485,11 @@ const struct verb_row verb_rows[] = {
     ROW(pending_take, VERB_KEEPS_HOUSE, false, false, true, 0),
     ROW(pending_drop, VERB_KEEPS_HOUSE, false, false, true, 0),
     ROW(pending_list, VERB_FINDS_NOTHING, false, true, true, 3),
+    ROW(operation_begin, VERB_FINDS_NOTHING, true, false, true, 6),
+    ROW(operation_forget, VERB_FINDS_NOTHING, true, false, true, 1),
+    ROW(operation_find, VERB_FINDS_NOTHING, false, false, true, 1),
+    ROW(operation_complete, VERB_FINDS_NOTHING, true, false, true, 3),
+    ROW(operations_settle, VERB_KEEPS_HOUSE, false, false, true, 0),
     ROW(turns_running, VERB_LISTS_NOTHING, false, false, true, 1),
     ROW(turn_claim, VERB_MAKES_OWN, false, true, true, 11),
     ROW(turn_find_key, VERB_FINDS_NOTHING, false, false, true, 2),
