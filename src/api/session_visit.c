@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-enum { UUID_LENGTH = 36, UUID_BYTES = 16, HASH_BYTES = 20, NAME_MAX_BYTES = 1000 };
+enum { UUID_LENGTH = 36, HASH_BYTES = 20, NAME_MAX_BYTES = 1000 };
 
 static const char no_database[] = "sessions need a database, and this service has none";
 
@@ -160,19 +160,10 @@ static bool is_uuid(struct str s)
 
 struct str session_new_name(struct arena *a)
 {
-    unsigned char b[UUID_BYTES];
-    char          text[UUID_LENGTH + 1];
-    size_t        n = 0;
+    char text[ID_UUID_SIZE];
 
-    id_fill_bytes(b, sizeof b);
-    b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
-    b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-    for (size_t i = 0; i < UUID_BYTES; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            text[n++] = '-';
-        n += (size_t)snprintf(text + n, sizeof text - n, "%02x", b[i]);
-    }
-    return arena_str(a, (struct str){ text, n });
+    id_fill_uuid(text);
+    return arena_str(a, str_of(text));
 }
 
 static struct str name_for_owner(struct visit *v, struct str name)

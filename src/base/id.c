@@ -46,6 +46,21 @@ void id_fill_bytes(void *out, size_t n)
         *to++ = random_byte();
 }
 
+void id_fill_uuid(char out[ID_UUID_SIZE])
+{
+    unsigned char b[16];
+    size_t        n = 0;
+
+    id_fill_bytes(b, sizeof b);
+    b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+    b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+    for (size_t i = 0; i < sizeof b; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            out[n++] = '-';
+        n += (size_t)snprintf(out + n, ID_UUID_SIZE - n, "%02x", b[i]);
+    }
+}
+
 /* 32 random bits spread over n: off from even by less than n in four thousand million. */
 uint32_t id_pick(uint32_t n)
 {

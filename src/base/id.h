@@ -10,6 +10,10 @@ void id_fill(char *out, size_t n);
 
 void id_fill_bytes(void *out, size_t n);
 
+/* A UUID of version 4 and a terminating NUL. */
+enum { ID_UUID_SIZE = 37 };
+void id_fill_uuid(char out[ID_UUID_SIZE]);
+
 /* A number below `n`, each as likely. */
 uint32_t id_pick(uint32_t n);
 

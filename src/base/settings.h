@@ -191,6 +191,8 @@ struct tool_settings {
     uint64_t          timeout;                /* ns                             */
     uint64_t          max_output_bytes;
     int               alone;
+    int               background;
+    uint64_t          operation_ttl;          /* ns                             */
 };
 enum tool_kind { TOOL_HTTP, TOOL_MCP };
 enum tool_method { TOOL_GET, TOOL_POST, TOOL_PUT, TOOL_PATCH, TOOL_DELETE };

@@ -94,7 +94,8 @@ static bool is_template(struct str s)
 static bool is_tool_header(struct str s)
 {
     static const char *const ours[] = { "host",       "content-length",  "transfer-encoding",
-                                        "connection", "accept-encoding", NULL };
+                                        "connection", "accept-encoding", "x-operation-id",
+                                        NULL };
     struct str               name = { s.p, str_find(s, ':') };
 
     for (const char *const *o = ours; *o; o++)
@@ -133,6 +134,12 @@ static const struct conf_field tool_rows[] = {
           "How much of its output a model gets."),
     CHOICE("alone", tool_settings, alone, "false", no_yes,
            "It is not run beside others that were asked for at the same time."),
+    CHOICE(
+        "background", tool_settings, background, "false", no_yes,
+        "http: it may answer 202 and go on when the answer has ended; what it came to it tells at "
+        "/api/chat/operations/{x-operation-id}/complete. For sessions that are kept only."),
+    TIME("operation_ttl", tool_settings, operation_ttl, "10m", 1000, 604800,
+         "With background: how long it may take then; the model is told."),
     END
 };
 const struct conf_record settings_tool_record = {
@@ -173,6 +180,20 @@ static const char *what_is_wrong(const struct tool_settings *t, size_t at)
     return NULL;
 }
 
+static void check_background(const struct conf_load *load, const struct settings *s, size_t i)
+{
+    const struct tool_settings *t = s->tools.items;
+    char                        key[64];
+
+    snprintf(key, sizeof key, "tools[%zu].background", i);
+    if (t[i].kind == TOOL_MCP)
+        conf_mistake(load, t[i].line, key, "an MCP server's tools do not go on in the background");
+    else if (!s->session.service_keys.n)
+        conf_mistake(
+            load, t[i].line, key,
+            "nobody could complete its operations: dialects.session.service_keys is empty");
+}
+
 static void check_tools(const struct conf_load *load, const struct settings *s)
 {
     const struct tool_settings *t = s->tools.items;
@@ -186,6 +207,8 @@ static void check_tools(const struct conf_load *load, const struct settings *s)
             conf_mistake(load, t[i].line, key, "\"%s\" %s", t[i].name.p, wrong);
         if (t[i].kind == TOOL_MCP && memchr(t[i].url.p, '{', t[i].url.n))
             conf_mistake(load, t[i].line, key, "the url of an MCP server has no {arguments}");
+        if (t[i].background)
+            check_background(load, s, i);
         if (may_never_be_reached(&t[i]))
             conf_mistake(load, t[i].line, key,
                          "the url's address is not public: let it in with allow");

@@ -22,6 +22,7 @@
 #include "wire/http_text.h"
 
 enum {
+    ACCEPTED = 202,
     URL_MAX_BYTES = 8 * 1024,
     BODY_MAX_BYTES = 8 << 20,
     WORDS_MAX_BYTES = 16 * 1024,
@@ -55,6 +56,7 @@ struct tool_run {
     int               status;                 /* 0: there is no head yet        */
     struct deadline   refusal_time;           /* for the body of what is no success */
     struct buf        location, content_type, answer;
+    struct str        operation;              /* the order's                    */
     struct buf        words;                  /* what went wrong; empty: nothing */
 };
 
@@ -97,6 +99,20 @@ static void tell_failure(struct tool_run *r)
     tell(r, words, true);
 }
 
+/* Where nobody was told under which name, nobody can go on. */
+static bool goes_on(const struct tool_run *r)
+{
+    return r->status == ACCEPTED && r->operation.n && !r->is_elsewhere;
+}
+
+static void tell_that_it_goes_on(struct tool_run *r)
+{
+    struct tool_ear ear = r->ear;
+
+    run_free(r);
+    ear.goes_on(ear.ctx);
+}
+
 static void tell_answer(struct tool_run *r)
 {
     struct buf         words = BUF(SIZE_MAX / 2);
@@ -120,7 +136,7 @@ static void fail(struct tool_run *r, const char *what, struct str why)
 
 static bool has_more_to_say(const struct tool_run *r)
 {
-    return !r->location.n && r->answer.n < r->answer.limit &&
+    return !r->location.n && !goes_on(r) && r->answer.n < r->answer.limit &&
            (!http_answer_is_good(r->status) || http_answer_is_text(buf_str(&r->content_type)));
 }
 
@@ -154,7 +170,7 @@ static void on_flush(struct http_fetch *f)
 
     if (!r->status || has_more_to_say(r))
         return;
-    if (r->location.n)
+    if (r->location.n || goes_on(r))
         http_fetch_leave(f);                  /* its body is short              */
     else
         http_fetch_cancel(f);
@@ -220,6 +236,8 @@ static struct buf write_request(const struct tool_run *r, const struct http_url 
     write_field(r, "user-agent", "runnel", &out);
     for (size_t i = 0; i < s->headers.n && !r->is_elsewhere; i++)
         buf_addf(&out, "%.*s\r\n", STR_ARG(s->headers.items[i]));
+    if (r->operation.n && !r->is_elsewhere)
+        buf_addf(&out, "x-operation-id: %.*s\r\n", STR_ARG(r->operation));
     if (http_order_has_body(r->method)) {
         write_field(r, "content-type", "application/json", &out);
         buf_addf(&out, "content-length: %zu\r\n", r->body.n);
@@ -290,6 +308,8 @@ static void on_note(struct note *n)
         tell_failure(r);
     else if (r->location.n)
         follow(r);
+    else if (goes_on(r))
+        tell_that_it_goes_on(r);
     else
         tell_answer(r);
 }
@@ -304,6 +324,7 @@ static struct tool_run *start(struct tool *t, const struct tool_order *o, struct
     r->note.run = on_note;
     r->refusal_time.run = refused_long_enough;
     r->method = s->order.method;
+    r->operation = o->operation;
     r->url = BUF(URL_MAX_BYTES);
     r->body = BUF(BODY_MAX_BYTES);
     r->location = BUF(URL_MAX_BYTES);
@@ -364,5 +385,6 @@ struct tool *http_tool_new(const struct tool_settings *s)
                                     .timeout = s->timeout,
                                     .output_limit = s->max_output_bytes,
                                     .runs_alone = s->alone,
+                                    .operation_ttl = s->background ? s->operation_ttl : 0,
                                     .own = own });
 }

@@ -4,6 +4,8 @@
  * service words the answer. So arguments cannot choose the host (http_order.h), redirects are
  * looked at like strangers and lose the secrets with the origin (http_redirect.h), and but for
  * the hosts that the operator lets in only public addresses are reached (net/reach.h).
+ *
+ * A service that is told under which name it may go on, and answers 202, does so.
  */
 #ifndef TOOL_HTTP_TOOL_H
 #define TOOL_HTTP_TOOL_H

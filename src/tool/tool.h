@@ -25,11 +25,13 @@ struct tool_order {
     struct str          arguments;            /* a JSON object                  */
     const struct whose *whose;                /* who wants it; NULL: of a turn that keeps nothing */
     struct str          call, request_id;
+    struct str          operation;            /* it may go on under this name; empty: it may not */
 };
 
 struct tool_ear {
     void (*told)(void *ctx, struct str output, bool failed);
     void *ctx;
+    void (*goes_on)(void *ctx);               /* instead: it does, under the order's name */
 };
 
 struct tool_ops {
@@ -48,6 +50,7 @@ struct tool {
     uint64_t               timeout;           /* ns                             */
     size_t                 output_limit;      /* bytes                          */
     bool                   runs_alone;        /* not beside others of its round */
+    uint64_t               operation_ttl;     /* ns it may go on behind its turn; 0: it does not */
     void                  *own;               /* whatever its kind keeps        */
 };
 

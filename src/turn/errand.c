@@ -1,8 +1,11 @@
 #include "turn/errand.h"
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/json.h"
 #include "tool/tool.h"
+#include "turn/keeper.h"
+#include "turn/tool_text.h"
 #include "turn/turn_state.h"
 
 enum { NO_LIMIT_OF_OURS = 1 << 30 };
@@ -20,26 +23,36 @@ static void settle(struct errand *e, struct str output, bool failed)
 /* As a model and a page can read it. */
 static void settle_badly(struct errand *e, struct str before, struct str behind, struct str words)
 {
-    struct buf message = BUF(NO_LIMIT_OF_OURS), out = BUF(NO_LIMIT_OF_OURS);
+    struct buf out = BUF(NO_LIMIT_OF_OURS);
 
-    buf_add(&message, before);
-    buf_add(&message, e->piece.name);
-    buf_add(&message, behind);
-    buf_lit(&out, "{\"type\":\"error\",\"message\":");
-    json_add_str(&out, buf_str(&message));
-    buf_lit(&out, ",\"error\":");
-    json_add_str(&out, words);
-    buf_lit(&out, ",\"details\":null}");
+    tool_text_error(before, e->piece.name, behind, words, &out);
     settle(e, buf_str(&out), true);
     buf_release(&out);
-    buf_release(&message);
+}
+
+static void on_forgotten(struct verb *v)
+{
+    struct errand *e = LIST_OWNER(v, struct errand, operation.verb);
+
+    e->over(e);
+}
+
+/* What did not go on must not stand in the way of the next such call. */
+static void forget_operation(struct errand *e)
+{
+    verb_drop(&e->operation.verb);
+    e->operation.verb.done = on_forgotten;
+    operation_forget(keeper_store(), &e->operation, turn_whose(e->turn), e->operation_id);
 }
 
 static void end_run(struct errand *e)
 {
     e->run = NULL;
     deadline_disarm(&e->limit);
-    e->over(e);
+    if (e->operation_id.n)
+        forget_operation(e);
+    else
+        e->over(e);
 }
 
 static void on_told(void *ctx, struct str output, bool failed)
@@ -56,12 +69,31 @@ static void on_told(void *ctx, struct str output, bool failed)
     end_run(e);
 }
 
+static void on_goes_on(void *ctx)
+{
+    struct errand *e = ctx;
+    struct buf     out = BUF(NO_LIMIT_OF_OURS);
+
+    tool_text_started(e->operation_id, e->piece.name, &out);
+    settle(e, buf_str(&out), false);
+    buf_release(&out);
+    e->operation_id = STR("");                /* it is the service's now        */
+    end_run(e);
+}
+
+static void cancel_run(struct errand *e)
+{
+    if (e->run)
+        e->tool->ops->cancel(e->run);
+    e->run = NULL;
+}
+
 static void took_too_long(struct deadline *d)
 {
     struct errand *e = LIST_OWNER(d, struct errand, limit);
     struct buf     behind = BUF(64);
 
-    e->tool->ops->cancel(e->run);
+    cancel_run(e);
     buf_addf(&behind, " timed out after %gs", (double)e->tool->timeout / (double)CLOCK_S);
     settle_badly(e, STR(""), buf_str(&behind), STR("timeout"));
     buf_release(&behind);
@@ -87,37 +119,104 @@ static bool read_arguments(struct errand *e)
     return good;
 }
 
-bool errand_begin(struct errand *e)
+static void start(struct errand *e)
 {
     struct turn *t = e->turn;
 
-    if (!e->tool) {
-        settle_badly(e, STR("There is no tool named "), STR(""), STR("unknown_tool"));
-        return false;
-    }
-    if (!read_arguments(e))
-        return false;
-    e->began = clock_exact();
-    e->limit.run = took_too_long;
-    deadline_arm(&e->limit, clock_now() + e->tool->timeout);
     e->run = e->tool->ops->start(e->tool,
                                  &(struct tool_order){ .arguments = buf_str(&e->arguments),
                                                        .whose = turn_whose(t),
                                                        .call = e->piece.id,
-                                                       .request_id = t->request_id },
-                                 (struct tool_ear){ on_told, e });
+                                                       .request_id = t->request_id,
+                                                       .operation = e->operation_id },
+                                 (struct tool_ear){ on_told, e, on_goes_on });
+}
+
+static void tell_in_progress(struct errand *e)
+{
+    struct buf out = BUF(NO_LIMIT_OF_OURS);
+
+    tool_text_in_progress(e->operation.operation.call, e->piece.name, &out);
+    settle(e, buf_str(&out), false);
+    buf_release(&out);
+}
+
+/* Nobody is asked to go on whose end nobody could be told. */
+static void on_operation(struct verb *v)
+{
+    struct errand *e = LIST_OWNER(v, struct errand, operation.verb);
+
+    if (v->end == STORE_OK && e->operation.is_new) {
+        start(e);
+        return;
+    }
+    if (v->end == STORE_OK)
+        tell_in_progress(e);
+    else
+        settle_badly(e, STR("An error occurred while executing "), STR(""),
+                     STR("The operation could not be kept."));
+    if (v->end != STORE_UNKNOWN)
+        e->operation_id = STR("");            /* there is none                  */
+    end_run(e);
+}
+
+static void begin_operation(struct errand *e)
+{
+    struct turn        *t = e->turn;
+    const struct payer *p = &t->bill.asker;
+    struct asker        asker = { .tenant = p->tenant, .key = p->key, .account = p->account };
+    char                id[ID_UUID_SIZE];
+
+    id_fill_uuid(id);
+    asker.is_limited = p->is_limited;
+    e->operation_id = arena_str(&t->question->arena, str_of(id));
+    e->operation.verb.done = on_operation;
+    operation_begin(keeper_store(), &e->operation, turn_whose(t),
+                    &(struct operation_order){ .id = e->operation_id,
+                                               .turn = t->id,
+                                               .call = e->piece.id,
+                                               .tool = e->piece.name,
+                                               .arguments = buf_str(&e->arguments),
+                                               .asker = &asker,
+                                               .output_limit = e->tool->output_limit,
+                                               .ttl = e->tool->operation_ttl });
+}
+
+/* False: what is wrong has been settled. */
+static bool may_begin(struct errand *e)
+{
+    if (!e->tool)
+        settle_badly(e, STR("There is no tool named "), STR(""), STR("unknown_tool"));
+    else if (read_arguments(e) && e->tool->operation_ttl && !turn_takes_operations(e->turn))
+        settle_badly(e, STR(""), STR(" cannot be used here"),
+                     STR("It goes on when the answer has ended, and this conversation is not kept "
+                         "as a session, where it could be told what it came to."));
+    return !e->is_done;
+}
+
+bool errand_begin(struct errand *e)
+{
+    if (!may_begin(e))
+        return false;
+    e->began = clock_exact();
+    e->limit.run = took_too_long;
+    deadline_arm(&e->limit, clock_now() + e->tool->timeout);
+    if (e->tool->operation_ttl)
+        begin_operation(e);
+    else
+        start(e);
     return true;
 }
 
 void errand_cancel(struct errand *e)
 {
     deadline_disarm(&e->limit);
-    if (e->run)
-        e->tool->ops->cancel(e->run);
-    e->run = NULL;
+    cancel_run(e);
+    verb_drop(&e->operation.verb);
 }
 
 void errand_release(struct errand *e)
 {
+    verb_drop(&e->operation.verb);
     buf_release(&e->arguments);
 }

@@ -1,10 +1,15 @@
-/* errand.h - one call of a tool: from what the model wants to what it came to. */
+/* errand.h - one call of a tool: from what the model wants to what it came to.
+ *
+ * A tool that may go on when its turn has ended is asked under the name of an operation, which is
+ * kept before (store/operations.h); then it may come to that it goes on.
+ */
 #ifndef TURN_ERRAND_H
 #define TURN_ERRAND_H
 
 #include "base/buf.h"
 #include "base/deadline.h"
 #include "chat/event.h"
+#include "store/operations.h"
 
 struct tool;
 struct tool_run;
@@ -24,6 +29,9 @@ struct errand {
     uint64_t         began;
     struct str       output;
     bool             is_done, is_told;
+
+    struct operation_call operation;
+    struct str            operation_id;       /* of a tool that may go on; else empty */
 };
 
 /* False: it is done already, and over() does not come. */

@@ -14,15 +14,16 @@ struct turn;
 
 /* What is kept of a turn. All texts are copied. */
 struct turn_keeping {
-    struct whose     whose;
-    struct str       key;                     /* the client's, of this question; or empty */
-    struct str       question_hash;           /* 32 bytes, if there is a key    */
-    bool             keeps_chat;
-    struct chat_name chat;                    /* must be there                  */
-
+    struct whose        whose;
+    struct str          key;           /* the client's, of this question; or empty */
+    struct str          question_hash; /* 32 bytes, if there is a key    */
+    bool                keeps_chat;
+    struct chat_name    chat;                /* must be there                  */
     struct crowd_limits crowd;                /* on the owner's others; all 0: none */
     struct str          content, name, more; /* of the question, as the chat keeps it */
     bool                is_of_tool;          /* it is what a tool found, not a person's */
+    bool                takes_operations;    /* who made it asks again when one has ended, and
+                                                 remembers what tools found     */
     bool                is_assistants;       /* it said the question, as clients may let it */
     struct str          title;               /* if the chat has none yet       */
     struct str          answer_more;         /* JSON that the answer is kept with */

@@ -96,6 +96,11 @@ const struct whose *turn_whose(const struct turn *t)
     return t->memory ? &t->memory->keeping.whose : NULL;
 }
 
+bool turn_takes_operations(const struct turn *t)
+{
+    return t->memory && t->memory->keeping.takes_operations;
+}
+
 bool turn_is_composed(const struct turn *t)
 {
     return t->memory && t->memory->keeping.remembers > 0;
@@ -303,7 +308,8 @@ static void ask_remember(struct turn *t)
         return;
     }
     m->messages.verb.done = on_remembered;
-    message_last(keeper_store(), &m->messages, &m->keeping.whose, m->keeping.chat, ROLES_SPOKEN,
+    message_last(keeper_store(), &m->messages, &m->keeping.whose, m->keeping.chat,
+                 m->keeping.takes_operations ? ROLES_SPOKEN | ROLE_BIT(KEPT_TOOL) : ROLES_SPOKEN,
                  m->call.turn.answer_seq, (int64_t)m->keeping.remembers);
 }
 

@@ -116,6 +116,8 @@ void turn_begin_plan(struct turn *t);
 
 /* turn_keep.c */
 const struct whose *turn_whose(const struct turn *t);       /* NULL: nothing of it is kept */
+bool turn_takes_operations(const struct turn *t);    /* it can be told what a tool came to
+                                                 that goes on when it has ended */
 bool turn_is_composed(const struct turn *t);  /* of what we keep, not of what a client brings */
 
 /* turn_log.c */

@@ -40,6 +40,9 @@ const PROVIDERS = 'providers:\n  - {name: echo, kind: echo}\n';
 // index here. A key of '' means that the file is not YAML, so there is none.
 const table = [
   ['an unknown key', 'nonsense: 1\n', [1, 'nonsense']],
+  ['a tool of an MCP server in the background', 'tools:\n  - name: t\n    kind: mcp\n    url: https://a.example/\n    background: true\n', [2, 'tools background']],
+  ['a tool in the background that nobody may complete', 'tools:\n  - name: t\n    url: https://a.example/\n    background: true\n', [2, 'tools background']],
+  ['an operation that lives for ever', 'tools:\n  - name: t\n    url: https://a.example/\n    operation_ttl: 1000h\n', [4, 'tools operation_ttl']],
   ['an unknown key in a section', 'log:\n  level: info\n  colour: red\n', [3, 'log colour']],
   ['a misspelt section', 'listen: 127.0.0.1:0\nhtttp:\n  max_headers: 50\n', [2, 'htttp']],
   ['a number that is text', 'http:\n  max_headers: many\n', [2, 'http max_headers']],

@@ -3,6 +3,7 @@
 #include "chat/event_bytes.h"
 #include "flow/fake_store.h"
 #include "store/budget.h"
+#include "store/operations.h"
 
 #include <string.h>
 
@@ -318,7 +319,8 @@ void message_last(struct store *s, struct message_call *c, const struct whose *w
     assert_ptr_equal(s, &fake);
     check_whose(w);
     assert_int_equal(chat.id, keeping.chat.id);
-    assert_int_equal(roles, ROLES_SPOKEN);
+    assert_int_equal(roles,
+                     keeping.takes_operations ? ROLES_SPOKEN | ROLE_BIT(KEPT_TOOL) : ROLES_SPOKEN);
     assert_int_equal(before_seq, 9);          /* the question is the last of them */
     assert_int_equal(limit, keeping.remembers);
     fake.remembers++;
@@ -345,6 +347,38 @@ void message_append(struct store *s, struct message_call *c, const struct whose 
     fake.views++;
     snprintf(fake.view, sizeof fake.view, "%.*s %.*s", STR_ARG(m->once), STR_ARG(m->content));
     ask_fake(&c->verb, 'v', fake.append);
+}
+
+/* ---- operations ---------------------------------------------------------------------------- */
+
+void operation_begin(struct store *s, struct operation_call *c, const struct whose *w,
+                     const struct operation_order *o)
+{
+    assert_ptr_equal(s, &fake);
+    check_whose(w);
+    assert_int_equal(o->id.n, 36);
+    assert_true(str_eq(o->turn, str_of(first)));
+    assert_true(str_eq(o->call, STR("c0")) && str_eq(o->tool, STR("a")));
+    assert_true(str_eq(o->arguments, STR("{}")));
+    assert_int_equal(o->asker->key, 22);
+    assert_int_equal(o->asker->account, 333);
+    assert_int_equal(o->output_limit, 10000);
+    assert_int_equal(o->ttl, 7 * CLOCK_S);
+    snprintf(fake.operation, sizeof fake.operation, "%.*s", STR_ARG(o->id));
+    fake.operations++;
+    c->operation.call = STR("c9");
+    c->is_new = !fake.is_in_progress;
+    ask_fake(&c->verb, 'o', fake.operate);
+}
+
+void operation_forget(struct store *s, struct operation_call *c, const struct whose *w,
+                      struct str id)
+{
+    assert_ptr_equal(s, &fake);
+    check_whose(w);
+    assert_true(str_eq(id, str_of(fake.operation)));
+    fake.forgotten++;
+    ask_fake(&c->verb, 'f', fake.forget);
 }
 
 /* ---- what the keeper does ----------------------------------------------------------------- */

@@ -15,20 +15,22 @@ struct fake_verbs {
     bool        is_slow;                      /* only fake_answer() answers     */
     const char *slow;                         /* NULL; those of these: r recall, c claim, m
                                                  remember, s save, e extend, a add, j clear,
-                                                 t read, v view                         */
+                                                 t read, v view, o operation, f forget  */
 
     /* What comes of the next verb of a kind; one more of STORE_OK for ever. */
-    enum store_end recall, claim, remember, save, append, extend, add, read;
+    enum store_end recall, claim, remember, save, append, extend, add, read, operate, forget;
     int            saves_that_fail;           /* so many times `save`, then OK  */
     enum claim     claims;                    /* of a claim that is OK          */
     bool           stop_asked, is_lost;       /* what a lease brings            */
     const char    *stop_id;                   /* NULL: all of them              */
+    bool           is_in_progress;            /* the same operation is running already */
     bool           adds_unheard;              /* a piece that fails is there all the same */
     bool           hears;                     /* news are heard                 */
     size_t         n_cleared;
 
     int          recalls, claims_asked, remembers, saves, extends, adds, reads, sweeps, clears;
-    int          views;
+    int          views, operations, forgotten;
+    char         operation[40]; /* of the last that was begun     */
     char         view[FAKE_TEXT]; /* name and content of the last   */
     char         saved[FAKE_TEXT], reasoned[FAKE_TEXT], calls[FAKE_TEXT]; /* by the last save */
     char         state[20], fault[20], finish[20], session[20], more[20];

@@ -33,6 +33,7 @@ static struct tool_run *toy_start(struct tool *t, const struct tool_order *o, st
     snprintf(r->arguments, sizeof r->arguments, "%.*s", STR_ARG(o->arguments));
     snprintf(r->call, sizeof r->call, "%.*s", STR_ARG(o->call));
     snprintf(r->request_id, sizeof r->request_id, "%.*s", STR_ARG(o->request_id));
+    snprintf(r->operation, sizeof r->operation, "%.*s", STR_ARG(o->operation));
     if (o->whose)
         snprintf(r->owner, sizeof r->owner, "%.*s", STR_ARG(o->whose->owner));
     toys.live++;
@@ -75,7 +76,10 @@ void toy_answer(size_t run)
     assert_true(run < toys.n_runs);
     run_is_gone(r);
     toys.told++;
-    r->ear.told(r->ear.ctx, str_of(toy->output), toy->fails);
+    if (toy->goes_on && r->operation[0])
+        r->ear.goes_on(r->ear.ctx);
+    else
+        r->ear.told(r->ear.ctx, str_of(toy->output), toy->fails);
 }
 
 /* ---- what is on offer --------------------------------------------------------------------- */

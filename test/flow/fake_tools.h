@@ -16,6 +16,7 @@ enum { TOYS = 4, WISHES = 6, RUNS_KEPT = 130, HEARD_MAX = 32768, QUESTIONS_KEPT 
 struct toy {
     bool        is_slow;                      /* only toy_answer() answers      */
     bool        fails;
+    bool        goes_on;                      /* if it may                      */
     const char *output;
 };
 
@@ -30,7 +31,7 @@ struct tool_run {
     struct tool_ear ear;
     bool            is_live;
     struct str      order; /* its arguments, where they were */
-    char            arguments[80], call[40], request_id[40], owner[40];
+    char            arguments[80], call[40], request_id[40], owner[40], operation[40];
 };
 
 /* What was asked of a model: its messages as they are sent, and the options. */

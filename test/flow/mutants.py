@@ -23,7 +23,8 @@ TESTS = ["unit/base/gate_test", "unit/chat/context_test", "unit/provider/plan_te
          "flow/breaker_test", "flow/tale_test", "flow/keep_test", "flow/key_test",
          "flow/leave_test", "flow/reading_test", "flow/keeper_test", "flow/journal_test",
          "flow/sweep_test", "flow/steps_test", "flow/kept_steps_test", "flow/tools_test",
-         "flow/tools_steps_test", "flow/go_on_test"]
+         "flow/tools_steps_test", "flow/operations_test",
+         "flow/go_on_test"]
 HANGS_AFTER = 4                               # times what the tests themselves take
 HELPERS = ["flow/world", "flow/fake_store", "flow/fake_tools"]
 
@@ -255,24 +256,42 @@ ERRAND = [
     ("nothing fails", "    e->piece.failed = failed;\n", ""),
     ("nothing is done", "    e->is_done = true;\n", ""),
     ("no tool is logged", "    turn_log_tool(e->turn, e->piece.name, e->began ? clock_exact() - e->began : 0, failed);\n", ""),
-    ("words are not escaped", "    json_add_str(&out, words);\n", "    buf_lit(&out, \"\\\"\"), buf_add(&out, words), buf_lit(&out, \"\\\"\");\n"),
-    ("a run that is over takes too long", "    e->run = NULL;\n    deadline_disarm(&e->limit);\n    e->over(e);", "    e->run = NULL;\n    e->over(e);"),
-    ("a run that is over is ended again", "    e->run = NULL;\n    deadline_disarm(&e->limit);\n    e->over(e);", "    deadline_disarm(&e->limit);\n    e->over(e);"),
+    ("a run that is over takes too long", "    e->run = NULL;\n    deadline_disarm(&e->limit);\n    if", "    e->run = NULL;\n    if"),
+    ("a run that is over is ended again", "    e->run = NULL;\n    deadline_disarm(&e->limit);\n    if", "    deadline_disarm(&e->limit);\n    if"),
     ("an output is not cut", "    tool_cut(e->tool, output, &cut);", "    buf_add(&cut, output);"),
     ("a failure is an output", "    if (failed)\n        settle_badly", "    if (0)\n        settle_badly"),
-    ("what takes too long goes on", "    e->tool->ops->cancel(e->run);\n    buf_addf", "    buf_addf"),
+    ("what takes too long goes on", "    cancel_run(e);\n    buf_addf", "    buf_addf"),
     ("no arguments are bad ones", "    if (e->arguments.n == 0)\n        buf_lit(&e->arguments, \"{}\");\n", ""),
     ("any JSON is arguments", "json_type(json_root(doc)) == JSON_OBJECT;", "doc != NULL;"),
     ("no arguments are good", "json_type(json_root(doc)) == JSON_OBJECT;", "false;"),
     ("arguments leak", "    json_free(doc);\n    return good;", "    return good;"),
-    ("bad arguments are run", "    if (!read_arguments(e))\n        return false;\n", "    read_arguments(e);\n"),
+    ("bad arguments are run", "    return !e->is_done;", "    return e->tool != NULL;"),
     ("a tool may take for ever", "    deadline_arm(&e->limit, clock_now() + e->tool->timeout);\n", ""),
     ("a tool may take no time", "clock_now() + e->tool->timeout)", "clock_now())"),
     ("a tool does not know for whom", "                                                       .whose = turn_whose(t),\n", ""),
     ("a tool does not know which call", "                                                       .call = e->piece.id,\n", ""),
-    ("an interrupt leaves a limit", "    deadline_disarm(&e->limit);\n    if (e->run)", "    if (e->run)"),
-    ("an interrupt leaves a run", "    if (e->run)\n        e->tool->ops->cancel(e->run);\n", ""),
+    ("an interrupt leaves a limit", "    deadline_disarm(&e->limit);\n    cancel_run(e);", "    cancel_run(e);"),
+    ("an interrupt leaves a run", "    cancel_run(e);\n    verb_drop", "    verb_drop"),
     ("arguments of a round leak", "    buf_release(&e->arguments);\n", ""),
+    ("what goes on is begun for nobody", " && !turn_takes_operations(e->turn))", " && false)"),
+    ("nothing may go on", " && !turn_takes_operations(e->turn))", ")"),
+    ("an operation is not kept", "    if (e->tool->operation_ttl)\n        begin_operation(e);\n    else\n", ""),
+    ("a tool does not know under which name it may go on", "                                                       .operation = e->operation_id },\n", "                                                     },\n"),
+    ("the same is begun twice", "    if (v->end == STORE_OK && e->operation.is_new) {", "    if (v->end == STORE_OK) {"),
+    ("what is not kept is begun", "    if (v->end == STORE_OK && e->operation.is_new) {", "    if (v->end != STORE_OK || e->operation.is_new) {"),
+    ("what is not kept is in progress", "    if (v->end == STORE_OK)\n        tell_in_progress(e);", "    if (true)\n        tell_in_progress(e);"),
+    ("what was not begun is forgotten", "    if (v->end != STORE_UNKNOWN)\n", "    if (false)\n"),
+    ("what may have been begun is not forgotten", "    if (v->end != STORE_UNKNOWN)\n", ""),
+    ("what goes on is forgotten", "    e->operation_id = STR(\"\");                /* it is the service's now        */\n", ""),
+    ("what was done at once is not forgotten", "    if (e->operation_id.n)\n        forget_operation(e);\n    else\n", ""),
+    ("what is forgotten is not over", "struct errand, operation.verb);\n\n    e->over(e);", "struct errand, operation.verb);\n\n    (void)e;"),
+    ("another operation is kept than is begun", ".id = e->operation_id,", ".id = t->id,"),
+    ("an operation has no end", ".ttl = e->tool->operation_ttl", ".ttl = e->tool->timeout"),
+    ("a verb outlives its call", "    cancel_run(e);\n    verb_drop(&e->operation.verb);\n", "    cancel_run(e);\n"),
+]
+
+TEXT = [
+    ("words are not escaped", "    json_add_str(out, value);\n", "    buf_lit(out, \"\\\"\"), buf_add(out, value), buf_lit(out, \"\\\"\");\n"),
 ]
 
 KEEP = [
@@ -971,6 +990,7 @@ MUTANTS = {
     "src/turn/turn_call.c": CALL,
     "src/turn/turn_tools.c": TOOLS,
     "src/turn/errand.c": ERRAND,
+    "src/turn/tool_text.c": TEXT,
     "src/turn/turn_keep.c": KEEP,
     "src/turn/tale.c": TALE,
     "src/turn/keeper.c": KEEPER,

@@ -17,6 +17,24 @@ TEST(it_writes_n_letters_and_digits_and_a_nul)
     }
 }
 
+TEST(a_uuid_is_one_of_version_4)
+{
+    char out[ID_UUID_SIZE], last[ID_UUID_SIZE] = "";
+
+    for (size_t i = 0; i < 1000; i++) {
+        id_fill_uuid(out);
+        assert_int_equal(strlen(out), 36);
+        for (size_t k = 0; k < 36; k++)
+            assert_non_null(strchr(k == 8 || k == 13 || k == 18 || k == 23 ? "-"
+                                   : k == 14                               ? "4"
+                                   : k == 19                               ? "89ab"
+                                                                           : "0123456789abcdef",
+                                   out[k]));
+        assert_string_not_equal(out, last);
+        memcpy(last, out, sizeof last);
+    }
+}
+
 static int compare(const void *a, const void *b)
 {
     return strcmp(a, b);
@@ -56,6 +74,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_writes_n_letters_and_digits_and_a_nul),
         cmocka_unit_test(ten_thousand_do_not_repeat),
+        cmocka_unit_test(a_uuid_is_one_of_version_4),
         cmocka_unit_test(every_letter_is_as_likely),
     };
 

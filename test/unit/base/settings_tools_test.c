@@ -137,6 +137,39 @@ TEST(fields_that_frame_a_request_are_ours)
     check_bad("url: \"https://example.com/\", headers: [\"Accept-Encoding: gzip\"]",
               "tools[0].headers");
     check_bad("url: \"https://example.com/\", headers: [\"Host : a\"]", "tools[0].headers");
+    check_bad("url: \"https://example.com/\", headers: [\"X-Operation-ID: a\"]",
+              "tools[0].headers");
+}
+
+#define WITH_KEYS "}\ndialects: {session: {service_keys: [k]}"
+
+TEST(what_goes_on_is_a_web_service_and_somebody_may_complete_it)
+{
+    static const char url[] = "url: \"https://example.com/\", ";
+    char              tool[200];
+    static const struct {
+        const char *more, *words;             /* NULL: it is good               */
+    } rows[] = {
+        { "background: true" WITH_KEYS, NULL },
+        { "background: true, operation_ttl: 1s" WITH_KEYS, NULL },
+        { "background: true, operation_ttl: 7d" WITH_KEYS, "tools[0].operation_ttl: " },
+        { "background: true, operation_ttl: 168h" WITH_KEYS, NULL },
+        { "background: true, operation_ttl: 999ms" WITH_KEYS, "tools[0].operation_ttl: " },
+        { "background: true, operation_ttl: 169h" WITH_KEYS, "tools[0].operation_ttl: " },
+        { "background: maybe" WITH_KEYS, "tools[0].background: " },
+        { "background: true", "tools[0].background: nobody could complete its operations" },
+        { "kind: mcp, background: true" WITH_KEYS, "tools[0].background: an MCP server's tools" },
+        { "background: false", NULL },
+        { "kind: mcp, background: false", NULL },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        snprintf(tool, sizeof tool, "%s%s", url, rows[i].more);
+        if (rows[i].words)
+            check_bad(tool, rows[i].words);
+        else
+            check_good(tool);
+    }
 }
 
 int main(void)
@@ -145,6 +178,7 @@ int main(void)
         cmocka_unit_test(urls_have_a_plain_host_and_arguments_behind_it),
         cmocka_unit_test(a_private_address_is_let_in_by_its_name),
         cmocka_unit_test(fields_that_frame_a_request_are_ours),
+        cmocka_unit_test(what_goes_on_is_a_web_service_and_somebody_may_complete_it),
     };
     int failed = cmocka_run_group_tests(tests, check_scratch_begin, check_scratch_end);
 

@@ -13,7 +13,8 @@ static struct {
     struct tool_run *run;
     struct deadline  cancel, patience;
     struct buf       output;
-    bool             told, failed;
+    bool             told, failed, goes_on;
+    struct str       operation;               /* of the orders; empty: none     */
 } ear = { .output = { .limit = 8 << 20 } };
 
 static struct str              here[] = { STR_INIT("127.0.0.1") };
@@ -31,6 +32,12 @@ static void on_told(void *ctx, struct str output, bool failed)
     ear.failed = failed;
     ear.run = NULL;
     loop_stop();
+}
+
+static void on_goes_on(void *ctx)
+{
+    ear.goes_on = true;
+    on_told(ctx, STR("it goes on"), false);
 }
 
 static struct tool *ear_tool;
@@ -56,17 +63,17 @@ static void stop_now(struct deadline *d)
 /* After so many ms it is cancelled; 0: it is not. */
 static void run_until(struct tool *t, const char *arguments, uint64_t cancel_ms)
 {
-    struct tool_order order = { .arguments = str_of(arguments) };
+    struct tool_order order = { .arguments = str_of(arguments), .operation = ear.operation };
 
     buf_clear(&ear.output);
-    ear.told = ear.failed = false;
+    ear.told = ear.failed = ear.goes_on = false;
     ear.cancel.run = cancel_now;
     ear.patience.run = stop_now;
     ear_tool = t;
     if (cancel_ms)
         deadline_arm(&ear.cancel, clock_now() + cancel_ms * CLOCK_MS);
     deadline_arm(&ear.patience, clock_now() + 20 * CLOCK_S);
-    ear.run = t->ops->start(t, &order, (struct tool_ear){ on_told, &ear });
+    ear.run = t->ops->start(t, &order, (struct tool_ear){ on_told, &ear, on_goes_on });
     assert_false(ear.told);
     loop_run();
     deadline_disarm(&ear.patience);
@@ -279,8 +286,6 @@ TEST(whoever_is_cancelled_hears_nothing)
     }
 }
 
-/* ---- redirects ----------------------------------------------------------------------------- */
-
 static void lead_to(const char *location)
 {
     const char *other = strstr(location, "OTHER");
@@ -292,6 +297,73 @@ static void lead_to(const char *location)
     else
         snprintf(service.location, sizeof service.location, "%s", location);
 }
+
+/* ---- going on ------------------------------------------------------------------------------ */
+
+TEST(with_202_it_goes_on_under_the_name_that_it_was_told)
+{
+    static const struct {
+        const char *url, *operation, *output;
+        bool        failed;
+    } rows[] = {
+        { "http://127.0.0.1:PORT/status/202", "op-1", "it goes on", false },
+        { "http://127.0.0.1:PORT/status/202", "", "{\"why\":\"words\"}", false },
+        { "http://127.0.0.1:PORT/status/200", "op-1", "{\"why\":\"words\"}", false },
+        { "http://127.0.0.1:PORT/status/500", "op-1",
+          "The service answered HTTP 500 Internal Server Error:\n{\"why\":\"words\"}", true },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct tool *t = tool_at(rows[i].url, TOOL_POST, NULL);
+
+        service_forget();
+        ear.operation = str_of(rows[i].operation);
+        run(t, "{}");
+        check_text(buf_str(&ear.output), rows[i].output);
+        assert_int_equal(ear.failed, rows[i].failed);
+        assert_int_equal(ear.goes_on, i == 0);
+        assert_int_equal(has_asked(0, "\r\nx-operation-id: op-1\r\n"), rows[i].operation[0] != 0);
+        tool_drop(t);
+    }
+    ear.operation = STR("");
+}
+
+/* The connection is kept, though nobody reads what stands behind a 202. */
+TEST(its_service_is_asked_again_where_it_went_on)
+{
+    struct tool *t = tool_at("http://127.0.0.1:PORT/status/202", TOOL_POST, NULL);
+
+    ear.operation = STR("op-1");
+    run(t, "{}");
+    service_forget();
+    for (size_t i = 0; i < 3; i++) {
+        run(t, "{}");
+        assert_true(ear.goes_on);
+    }
+    assert_int_equal(service.n_asked, 3);
+    assert_int_equal(service.n_connections, 0);
+    ear.operation = STR("");
+    tool_drop(t);
+}
+
+/* Who does not know the name cannot go on under it. */
+TEST(a_name_stays_with_its_origin)
+{
+    struct tool *t = tool_at("http://127.0.0.1:PORT/go/307", TOOL_POST, NULL);
+
+    ear.operation = STR("op-1");
+    lead_to("/status/202");
+    run(t, "{}");
+    assert_true(ear.goes_on && has_asked(1, "op-1"));
+    lead_to("http://127.0.0.1:OTHER/status/202");
+    run(t, "{}");
+    check_text(buf_str(&ear.output), "{\"why\":\"words\"}");
+    assert_true(has_asked(0, "op-1") && !has_asked(1, "op-1"));
+    ear.operation = STR("");
+    tool_drop(t);
+}
+
+/* ---- redirects ----------------------------------------------------------------------------- */
 
 TEST(redirects_are_followed_as_in_browsers)
 {
@@ -498,6 +570,9 @@ int main(void)
         cmocka_unit_test(whoever_is_cancelled_hears_nothing),
         cmocka_unit_test(redirects_are_followed_as_in_browsers),
         cmocka_unit_test(secrets_stay_with_their_origin),
+        cmocka_unit_test(with_202_it_goes_on_under_the_name_that_it_was_told),
+        cmocka_unit_test(its_service_is_asked_again_where_it_went_on),
+        cmocka_unit_test(a_name_stays_with_its_origin),
         cmocka_unit_test(redirects_have_an_end),
         cmocka_unit_test(redirects_lead_to_no_neighbour),
         cmocka_unit_test(of_a_name_only_public_addresses_are_tried),
