@@ -126,6 +126,7 @@ struct session_asking *session_asking_of(const struct whose *whose, struct chat_
                                         .crowd = session_crowd(),
                                         .content = q->messages[0].text,
                                         .remembers = api_settings()->session.remembers,
+                                        .takes_operations = true,
                                         .compose = compose,
                                         .ctx = a };
     return a;

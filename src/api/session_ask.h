@@ -54,6 +54,7 @@ struct sink *session_sink_new(struct http_exchange *x, const struct dialect *d);
 /* session_queue.c: it is asked now, or when what runs there has ended. */
 void session_queue(struct session_asking *a);
 void session_queue_begin(void);               /* when there is a store          */
+void session_queue_look(void);                /* something waits there now      */
 void session_queue_forget(void);              /* at the very end                */
 
 /* session_chat.c: an older client asks in the query. False: it does not. */

@@ -1,4 +1,5 @@
-/* session_queue.c - questions that were asked while an answer was made, in whichever process.
+/* session_queue.c - questions that were asked while an answer was made, and what operations came
+ * to, in whichever process.
  *
  * They wait in the database (store/pending.h), and any process that finds one whose turn has come
  * asks it; so a question outlives the process that took it. Who asked has been told so by an
@@ -31,9 +32,10 @@ struct waited {
     bool                is_closed;
 };
 
-static struct list         all = { .head = { &all.head, &all.head } };
-static struct deadline     look;
-static struct pending_call taking;
+static struct list           all = { .head = { &all.head, &all.head } };
+static struct deadline       look;
+static struct operation_call settling;
+static struct pending_call   taking;
 
 static void waited_free(struct waited *w)
 {
@@ -121,6 +123,7 @@ static void ask(const struct pending *p)
     a->context = arena_str(arena, p->context);
     a->keeping.is_assistants = p->is_assistants;
     a->keeping.crowd.in_flight = 0;           /* it is one of them              */
+    a->keeping.is_of_tool = p->is_operations;
     session_asking_key(a, p->key);
     order.keeping = &a->keeping;
     order.sink = waited_new(p);
@@ -142,21 +145,33 @@ static void on_taken(struct verb *verb)
     look_in(is_more ? SOON_MS * CLOCK_MS : SELDOM_S * CLOCK_S);
 }
 
+/* What cannot be settled holds up its own chat only. */
+static void on_settled(struct verb *verb)
+{
+    struct crowd_limits most = session_crowd();
+
+    (void)verb;
+    taking.verb.done = on_taken;
+    pending_take(api_store(), &taking, &most);
+}
+
 /* Who is about to end asks nobody any more. */
 static void on_look(struct deadline *d)
 {
-    struct crowd_limits most;
-
     (void)d;
-    if (taking.verb.work)
+    if (taking.verb.work || settling.verb.work)
         return;
     if (!api_is_ready()) {
         look_in(SELDOM_S * CLOCK_S);
         return;
     }
-    most = session_crowd();
-    taking.verb.done = on_taken;
-    pending_take(api_store(), &taking, &most);
+    settling.verb.done = on_settled;
+    operations_settle(api_store(), &settling);
+}
+
+void session_queue_look(void)
+{
+    look_in(SOON_MS * CLOCK_MS);
 }
 
 void session_queue_begin(void)
@@ -169,6 +184,7 @@ void session_queue_begin(void)
 
 void session_queue_forget(void)
 {
+    verb_drop(&settling.verb);
     verb_drop(&taking.verb);
     deadline_disarm(&look);
     while (all.n)
@@ -199,7 +215,7 @@ static void on_put(struct verb *verb)
     if (verb->end != STORE_OK) {
         session_visit_fail(v, verb->end);
     } else if (v->pending.is_queued) {
-        look_in(SOON_MS * CLOCK_MS);
+        session_queue_look();
         if (a->only_waits)
             session_visit_answer(v, STR("{\"status\":\"queued\"}"));
         else

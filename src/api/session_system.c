@@ -1,6 +1,4 @@
-/* session_system.c - whether sessions can be kept, how long a stream is there, and the doors of
- * operations that take longer than their turn.
- */
+/* session_system.c - whether sessions can be kept, and how long a stream is there. */
 #include "api/api.h"
 #include "api/guard.h"
 #include "api/session_visit.h"
@@ -76,45 +74,4 @@ void session_serve_ttl(struct http_exchange *x, const struct http_reader *rq)
              (unsigned long long)(ttl / CLOCK_S), (unsigned long long)(ttl / CLOCK_MS));
     api_answer_json(x, 200, buf_str(&out));
     buf_release(&out);
-}
-
-/* ---- operations ------------------------------------------------------------------------------- */
-
-/* Compares all of it, so that the time it takes tells nothing. */
-static bool is_same(struct str a, struct str b)
-{
-    unsigned char differs = a.n != b.n;
-
-    for (size_t i = 0; i < a.n && i < b.n; i++)
-        differs |= (unsigned char)(a.p[i] ^ b.p[i]);
-    return !differs;
-}
-
-static bool is_service(const struct http_reader *rq)
-{
-    const struct conf_texts *keys = &api_settings()->session.service_keys;
-    struct str               shown = http_reader_header(rq, STR("x-api-key"));
-    bool                     any = false;
-
-    for (size_t i = 0; i < keys->n; i++)
-        any |= is_same(shown, keys->items[i]);
-    return any && http_reader_count(rq, STR("x-api-key")) == 1;
-}
-
-/* There is no tool yet that goes on when its turn has ended. */
-void session_serve_complete(struct http_exchange *x, const struct http_reader *rq)
-{
-    struct visit *v = visit_new_of(x, (struct whose){ 0, STR(""), STR("") });
-    struct buf    why = BUF(16 << 10);
-    struct str    id = STR("");
-
-    api_path_id(x, rq, &v->arena, &id);
-    buf_lit(&why, "Operation ");
-    buf_add(&why, id);
-    buf_lit(&why, " not found");
-    if (is_service(rq))
-        session_visit_detail(v, 404, arena_text(&v->arena, buf_str(&why)));
-    else
-        session_visit_detail(v, 401, "Invalid API key");
-    buf_release(&why);
 }

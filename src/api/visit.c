@@ -57,6 +57,7 @@ void visit_end(struct visit *v)
     verb_drop(&v->running.verb);
     verb_drop(&v->pending.verb);
     verb_drop(&v->usage.verb);
+    verb_drop(&v->operation.verb);
     json_free(v->body);
     arena_release(&v->arena);
     mem_free(v);

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "net/http_server.h"
 #include "store/lookup.h"
+#include "store/operations.h"
 #include "store/pending.h"
 #include "store/sessions.h"
 #include "store/usage.h"
@@ -26,6 +27,7 @@ struct visit {
     struct busy_call      running;
     struct pending_call   pending;
     struct usage_call     usage;
+    struct operation_call operation;
     struct json_doc      *body;
     int64_t               answer, from;       /* whose events, and from which on */
 
