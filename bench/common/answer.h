@@ -34,7 +34,7 @@
     X(TEXT, "text")            /* words lost, late, foreign or garbled                  */ \
     X(FINISH, "finish")        /* no finish chunk, or not for the reason `stop`         */ \
     X(USAGE, "usage")          /* no usage, although it was asked for                   */ \
-    X(ID, "id")                /* an event's id is not the next one of this answer      */ \
+    X(ID, "id")                /* an event's id is not a later one of this answer       */ \
     X(DONE, "done")            /* no [DONE]                                             */ \
     X(EARLY_END, "early_end")  /* the connection ended inside the answer                */ \
     X(STALL, "stall")          /* silence for too long                                  */ \

@@ -4,8 +4,8 @@
  *     data: {"token": "aaa"}  data: {"messageId": 7, "createdAt": "..."}
  *     id: 7.1
  *
- * The id is the answer's and the event's number in it; the numbers of messages follow each
- * other, for whoever comes back asks for what is behind the last one.
+ * The id is the answer's and the event's number in it; the numbers rise, for whoever comes back
+ * asks for what is behind the last one. What a tool did has numbers, too, and is not told here.
  */
 #include "answer_parts.h"
 
@@ -51,14 +51,14 @@ static bool take_number(struct slice *s, uint64_t *value)
     return n > 0;
 }
 
-static bool is_next_id(struct answer *a, struct slice id)
+static bool is_later_id(struct answer *a, struct slice id)
 {
     uint64_t answer, event;
 
     if (!take_number(&id, &answer) || !take_prefix(&id, ".") || !take_number(&id, &event) ||
         id.n > 0 || answer == 0)
         return false;
-    if (a->id != 0 && (answer != a->id || event != a->last + 1))
+    if (a->id != 0 && (answer != a->id || event <= a->last))
         return false;
     a->id = answer;
     a->last = event;
@@ -74,7 +74,7 @@ static enum fault take_message(struct answer *a, struct tally *t, struct slice d
         return FAULT_JSON;
     if (!said.token.here || said.token.n == 0)
         return FAULT_SHAPE;
-    return is_next_id(a, id) ? answer_take_content(a, t, said.token) : FAULT_ID;
+    return is_later_id(a, id) ? answer_take_content(a, t, said.token) : FAULT_ID;
 }
 
 static enum fault take_done(struct answer *a, struct slice data)

@@ -258,11 +258,21 @@ static void answer_stats(struct link *l)
     link_write(l, text, (size_t)m);
 }
 
+/* Where the model itself has spoken, and called a tool. */
+static const char *call_in(const char *body)
+{
+    const char *call = strstr(body, "\"tool_calls\":"), *at = NULL;
+
+    while (call != NULL && (body = strstr(body, "\"role\":\"assistant\"")) != NULL && body < call)
+        at = body++;
+    return at;
+}
+
 /* Words for the model may stand before the question, and what a tool found behind it; and others
  * write a blank behind the colon. */
 static const char *last_content(const char *body)
 {
-    const char *last = NULL, *end = strstr(body, "\"tool_calls\":");
+    const char *last = NULL, *end = call_in(body);
 
     while ((body = strstr(body, "\"content\":")) != NULL && (end == NULL || body < end)) {
         const char *text = body++ + 10;
@@ -292,7 +302,7 @@ static void choose_words(struct link *l, const char *body)
 {
     uint32_t words = l->question.words, half = words / 2;
     bool     has_tools = strstr(body, "\"tools\":") != NULL;
-    bool     has_called = strstr(body, "\"tool_calls\":") != NULL;
+    bool     has_called = call_in(body) != NULL;
 
     l->calls = has_tools && !has_called;
     l->next = l->first = has_called ? half : 0;
