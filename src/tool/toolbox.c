@@ -15,32 +15,12 @@ static struct {
     size_t              n;
 } servers;
 
-static void add(struct toolset *set, struct tool *t)
+static void pick(struct toolset *set, struct str name)
 {
-    set->tools = mem_resize(set->tools, (set->n + 1) * sizeof(struct tool *));
-    set->tools[set->n++] = t;
-}
+    struct tool *t = toolset_find(&all, name);
 
-void toolset_release(struct toolset *set)
-{
-    for (size_t i = 0; i < set->n; i++)
-        tool_drop(set->tools[i]);
-    mem_free(set->tools);
-    *set = (struct toolset){ NULL, 0 };
-}
-
-struct tool *toolset_find(const struct toolset *set, struct str name)
-{
-    for (size_t i = 0; i < set->n; i++)
-        if (str_eq(set->tools[i]->name, name))
-            return set->tools[i];
-    return NULL;
-}
-
-static void pick(struct toolset *set, struct tool *t)
-{
-    if (t && !toolset_find(set, t->name))
-        add(set, tool_retain(t));
+    if (t)
+        toolset_add(set, t);
 }
 
 static void pick_of_server(struct toolset *set, struct str name)
@@ -53,7 +33,7 @@ static void pick_of_server(struct toolset *set, struct str name)
             continue;
         n = mcp_server_tools(servers.items[i], &tools);
         for (size_t at = 0; at < n; at++)
-            pick(set, tools[at]);
+            toolset_add(set, tools[at]);
     }
 }
 
@@ -61,7 +41,7 @@ void toolset_pick(struct toolset *set, const struct conf_texts *names)
 {
     *set = (struct toolset){ NULL, 0 };
     for (size_t i = 0; i < names->n; i++) {
-        pick(set, toolset_find(&all, names->items[i]));
+        pick(set, names->items[i]);
         pick_of_server(set, names->items[i]);
     }
 }
@@ -136,6 +116,12 @@ static void use_servers(const struct settings *s)
     servers.n = n;
 }
 
+static void use_one(struct tool *t)
+{
+    toolset_add(&all, t);
+    tool_drop(t);
+}
+
 void toolbox_use(const struct settings *s, struct store *store)
 {
     const struct tool_settings *t = s->tools.items;
@@ -144,10 +130,10 @@ void toolbox_use(const struct settings *s, struct store *store)
     use_servers(s);
     all = (struct toolset){ NULL, 0 };
     for (size_t i = 0; settings_builtin_tools[i]; i++)
-        add(&all, builtin_new(str_of(settings_builtin_tools[i]), store));
+        use_one(builtin_new(str_of(settings_builtin_tools[i]), store));
     for (size_t i = 0; i < s->tools.n; i++)
         if (t[i].kind == TOOL_HTTP)
-            add(&all, http_tool_new(&t[i]));
+            use_one(http_tool_new(&t[i]));
     toolset_release(&old);                    /* last: what both trust is not read again */
 }
 

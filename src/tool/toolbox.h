@@ -1,8 +1,8 @@
-/* toolbox.h - the tools there are now, and those that one turn may use. */
+/* toolbox.h - the tools there are now, by the settings. */
 #ifndef TOOL_TOOLBOX_H
 #define TOOL_TOOLBOX_H
 
-#include "tool/tool.h"
+#include "tool/toolset.h"
 
 struct store;
 
@@ -13,14 +13,7 @@ void toolbox_find_mistakes(const struct settings *s, const char *file, struct bu
 void toolbox_use(const struct settings *s, struct store *store);
 void toolbox_release(void);                   /* before the loop is closed      */
 
-struct toolset {
-    struct tool **tools;                      /* each retained                  */
-    size_t        n;
-};
-
 /* Those of these names, tools or whole servers, that can be had now. */
-void         toolset_pick(struct toolset *set, const struct conf_texts *names);
-struct tool *toolset_find(const struct toolset *set, struct str name);
-void         toolset_release(struct toolset *set);
+void toolset_pick(struct toolset *set, const struct conf_texts *names);
 
 #endif

@@ -3,8 +3,6 @@
 #include "flow/world.h"
 #include "tool/toolbox.h"
 
-#include "base/mem.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -140,26 +138,8 @@ void toolset_pick(struct toolset *set, const struct conf_texts *wanted)
     *set = (struct toolset){ NULL, 0 };
     for (size_t i = 0; i < wanted->n; i++)
         for (size_t k = 0; k < TOYS; k++)
-            if (str_eq(toys.tools[k]->name, wanted->items[i])) {
-                set->tools = mem_resize(set->tools, (set->n + 1) * sizeof(struct tool *));
-                set->tools[set->n++] = tool_retain(toys.tools[k]);
-            }
-}
-
-struct tool *toolset_find(const struct toolset *set, struct str name)
-{
-    for (size_t i = 0; i < set->n; i++)
-        if (str_eq(set->tools[i]->name, name))
-            return set->tools[i];
-    return NULL;
-}
-
-void toolset_release(struct toolset *set)
-{
-    for (size_t i = 0; i < set->n; i++)
-        tool_drop(set->tools[i]);
-    mem_free(set->tools);
-    *set = (struct toolset){ NULL, 0 };
+            if (str_eq(toys.tools[k]->name, wanted->items[i]))
+                toolset_add(set, toys.tools[k]);
 }
 
 /* ---- what is said and heard --------------------------------------------------------------- */
