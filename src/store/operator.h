@@ -62,6 +62,30 @@ enum { OPERATOR_TURN_STATE = 1 };             /* the column that says it        
 const struct pg_rows *operator_stop_turn(struct pg_now *db, const char *tenant, const char *id,
                                          bool notifies);
 
+/* ---- tools -------------------------------------------------------------------------- */
+
+/* Numbers and truth as texts. Its headers never come back, but for their names. */
+struct operator_tool {
+    const char *tenant, *name, *url;
+    const char *description, *method, *parameters;
+    const char *headers;                      /* a line each                    */
+    const char *models;                       /* the same; NULL: all            */
+    const char *timeout_ms, *max_output_bytes, *runs_alone;
+};
+
+const struct pg_rows *operator_tools(struct pg_now *db, const char *tenant);    /* NULL: of all */
+
+/* No row: there is no such tool, which is so for the three behind it, too. */
+const struct pg_rows *operator_tool(struct pg_now *db, const char *tenant, const char *name);
+const struct pg_rows *operator_switch_tool(struct pg_now *db, const char *tenant, const char *name,
+                                           bool is_disabled);
+const struct pg_rows *operator_remove_tool(struct pg_now *db, const char *tenant, const char *name);
+
+/* No row: there is no such tenant, it has one of that name and `replaces` is false, or it has
+ * as many as it may have. One that is replaced stays disabled if it was. */
+const struct pg_rows *operator_keep_tool(struct pg_now *db, const struct operator_tool *tool,
+                                         bool replaces);
+
 bool operator_has_tenant(struct pg_now *db, const char *tenant);
 
 #endif

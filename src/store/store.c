@@ -14,6 +14,7 @@
 #include "store/pending.h"
 #include "store/running.h"
 #include "store/sessions.h"
+#include "store/tools.h"
 #include "store/turns.h"
 #include "store/usage.h"
 
@@ -36,7 +37,7 @@ struct store {
 static const struct pg_statement *const tables[] = {
     asker_statements,   budget_statements,  chat_statements,      message_statements,
     turn_statements,    running_statements, exchange_statements,  session_statements,
-    pending_statements, usage_statements,   operation_statements,
+    pending_statements, usage_statements,   operation_statements, tool_statements,
 };
 
 static struct pg_statement *join_tables(void)

@@ -3,6 +3,7 @@
  *     chats.h      conversations and the lists of them
  *     messages.h   what was said in one
  *     turns.h      questions and their answers while they are made, and their journal
+ *     tools.h      the tools that a tenant has of its own
  *     lookup.h     what the operator's own tables know
  *
  * No SQL leaves this folder, and no verb holds a connection: each is one unit of work

@@ -6,6 +6,7 @@
 #include "store/operations.h"
 #include "store/pending.h"
 #include "store/sessions.h"
+#include "store/tools.h"
 #include "store/usage.h"
 
 enum { STATEMENTS_MAX = 80 };
@@ -54,9 +55,12 @@ static const char *const fill[] = {
     ("INSERT INTO runnel.usage (tenant, day, account, model) SELECT a.tenant, current_date - d, "
      "a.id, 'm' FROM runnel.account a, generate_series(0, 19) d"),
 
+    "INSERT INTO runnel.tool (tenant, name, url) SELECT 1 + n % 2, 't' || n, 'u' "
+    "FROM generate_series(1, 10000) n",
+
     "VACUUM ANALYZE runnel.account, runnel.api_key, runnel.usage",
     "VACUUM ANALYZE runnel.chat, runnel.message, runnel.turn, runnel.journal, "
-    "runnel.operation",
+    "runnel.operation, runnel.tool",
 };
 
 #define ANNA  "1, 'xcx', 'anna'"
@@ -116,6 +120,7 @@ static const char *const rows[] = {
     "pending_chat(" CHAT ")",
     "pending_list(" CHAT ", 100)",
     "usage_of_models(1, 0, 1001, 30)",
+    "tools_of_tenant(1, 64)",
     "turns_take('p1', 30000, 32, '{1,1}', '{t101,t201}')",
     "operations_expire",
     "operation_begin(1, 'anna', 't101', 'o', 'c', 't', '{}', 0, 0, false, 100, 1000)",
@@ -138,7 +143,8 @@ static void make_statements(void)
     static const struct pg_statement *const tables[] = { chat_statements,    message_statements,
                                                          turn_statements,    running_statements,
                                                          session_statements, pending_statements,
-                                                         usage_statements,   operation_statements };
+                                                         usage_statements,   operation_statements,
+                                                         tool_statements };
     static char                             names[COUNT(rows)][20], sqls[COUNT(rows)][300];
     size_t                                  n = 0;
 

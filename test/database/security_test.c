@@ -23,7 +23,7 @@ static int64_t number(const char *sql)
 static const char *const made[] = {
     "TRUNCATE runnel.account, runnel.api_key, runnel.allowance, runnel.spending,"
     " runnel.reservation, runnel.pace, runnel.billed, runnel.usage, runnel.chat,"
-    " runnel.message, runnel.turn, runnel.journal CASCADE",
+    " runnel.message, runnel.turn, runnel.journal, runnel.tool CASCADE",
     "INSERT INTO runnel.chat (tenant, dialect, owner, uid, title, context_type, context_id,"
     " last_message, next_seq) VALUES (1, 'xcx', 'anna', 'annas-chat', '" SECRET "', 'task',"
     " '7', '" SECRET "', 2)",
@@ -52,6 +52,8 @@ static const char *const made[] = {
     " account, is_limited, output_limit, expires_at) SELECT 1, 'annas-secret', id, 'annas-turn',"
     " '" SECRET "', 't', sha256(''), 'm', 0, 0, false, 100, now() + interval '1 hour'"
     " FROM runnel.chat",
+    "INSERT INTO runnel.tool (tenant, name, url, description, headers) VALUES (1, 'tool',"
+    " 'https://example.com/', '" SECRET "', '{X-Key: " SECRET "}')",
     "INSERT INTO runnel.billed VALUES (1, 'annas-last-turn')",
     "INSERT INTO runnel.usage (tenant, day, api_key, model) SELECT 1, now()::date, id, 'm'"
     " FROM runnel.api_key",
@@ -111,6 +113,7 @@ static uint64_t annas_things(void)
         "reservation t WHERE tenant = 1",
         "spending t WHERE tenant = 1",
         "pace t WHERE tenant = 1",
+        "tool t WHERE tenant = 1",
         "usage t WHERE tenant = 1 AND (api_key, account) <> (999, 999)",
     };
     uint64_t sum = 0;
@@ -193,7 +196,8 @@ TEST(no_verb_of_the_headers_is_missing)
                                            "src/store/turns.h",   "src/store/running.h",
                                            "src/store/askers.h",  "src/store/budget.h",
                                            "src/store/pending.h", "src/store/sessions.h",
-                                           "src/store/usage.h",   "src/store/operations.h" };
+                                           "src/store/usage.h",   "src/store/operations.h",
+                                           "src/store/tools.h" };
     size_t                   n = 0;
 
     for (size_t i = 0; i < COUNT(headers); i++)
@@ -264,7 +268,8 @@ static bool is_fine(enum verb_manner manner, const struct outcome *o)
 {
     switch (manner) {
     case VERB_FINDS_NOTHING: return o->end == STORE_NOT_FOUND && o->n == 0;
-    case VERB_LISTS_NOTHING: return o->end == STORE_OK && o->n == 0 && o->total == 0;
+    case VERB_LISTS_NOTHING:
+    case VERB_IS_THE_SITES: return o->end == STORE_OK && o->n == 0 && o->total == 0;
     case VERB_IS_ANOTHERS: return o->end == STORE_NOT_FOUND || o->end == STORE_CONFLICT;
     case VERB_MAKES_OWN: return o->end == STORE_NOT_FOUND || o->end == STORE_OK;
     case VERB_KEEPS_HOUSE: return o->end == STORE_OK && o->n == 0;
@@ -298,6 +303,8 @@ TEST(nobody_else_sees_or_touches_it)
         for (size_t k = 0; k < COUNT(strangers); k++) {
             if (strangers[k].is_at_other_door && !verb_rows[i].has_doors)
                 continue;                     /* the same person asks           */
+            if (verb_rows[i].manner == VERB_IS_THE_SITES && strangers[k].whose.tenant == 1)
+                continue;                     /* it is his as well              */
             try_as(&verb_rows[i], &strangers[k], annas.chat);
             try_as(&verb_rows[i], &strangers[k], (struct chat_name){ .uid = annas.uid });
             check_that(annas_things() == before, "%s by %s", verb_rows[i].name, strangers[k].who);

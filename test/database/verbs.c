@@ -6,6 +6,7 @@
 #include "store/operations.h"
 #include "store/pending.h"
 #include "store/sessions.h"
+#include "store/tools.h"
 #include "store/usage.h"
 #include "wire/sha256.h"
 
@@ -318,6 +319,18 @@ TURN_VERB(turn_of_chat, &p->whose, p->chat, p->answer)
 TURN_VERB(turn_read, &p->whose, p->turn, p->seq, p->limit)
 TURN_VERB(turn_stop, &p->whose, p->turn)
 
+static void try_tools_of_tenant(const struct probe *p, struct outcome *o)
+{
+    struct tools_call c = { .n = 0 };
+
+    AWAIT(c, tools_of_tenant(store, &c, p->whose.tenant));
+    o->end = c.verb.end;
+    o->n = c.n;
+    for (size_t i = 0; i < c.n; i++)
+        SEE(o, c.tools[i].description, c.tools[i].headers);
+    verb_drop(&c.verb);
+}
+
 /* ---- what a process does --------------------------------------------------------------- */
 
 #define RUNNING_VERB(name, ...)                                                                    \
@@ -505,6 +518,7 @@ const struct verb_row verb_rows[] = {
     ROW(asker_by_key, VERB_FINDS_NOTHING, false, false, true, 0),
     ROW(asker_by_subject, VERB_MAKES_OWN, false, false, true, 2),
     ROW(asker_introduced, VERB_MAKES_OWN, true, false, true, 4),
+    ROW(tools_of_tenant, VERB_IS_THE_SITES, false, false, true, 0),
     ROW(budget_reserve, VERB_LISTS_NOTHING, true, false, true, 1),
     ROW(budget_settle, VERB_LISTS_NOTHING, true, false, false, 0),
     ROW(budget_go_on, VERB_LISTS_NOTHING, true, false, false, 0),

@@ -32,6 +32,7 @@ enum verb_manner {
     VERB_LISTS_NOTHING,                       /* all is well, and there is none */
     VERB_MAKES_OWN,                           /* finds nothing or makes another */
     VERB_IS_ANOTHERS,                         /* finds nothing or is told that it is another's */
+    VERB_IS_THE_SITES,                        /* lists nothing to who is of another */
     VERB_KEEPS_HOUSE,                         /* asks for nobody: what is alive stays */
 };
 
