@@ -84,6 +84,37 @@ static void read_override(const struct conf_place *at, const struct conf_record 
         conf_read_line(&here, f, str_of(strchr(text, '=') + 1), out);
 }
 
+/* ---- from elsewhere --------------------------------------------------------------- */
+
+static void read_texts(const struct conf_place *at, const struct conf_field *f,
+                       const struct conf_texts *texts, struct conf_texts *to)
+{
+    conf_grow_texts(at, to, texts->n);
+    for (size_t i = 0; i < texts->n; i++)
+        conf_read_text(at, f, texts->items[i], &to->items[i]);
+    conf_check_list(at, f, to);
+}
+
+void conf_read_given(const struct conf_load *load, const struct conf_record *r, void *out,
+                     const struct conf_given *given, size_t n)
+{
+    struct conf_place at = { .load = load };
+
+    conf_set_defaults(&at, r, out);
+    for (size_t i = 0; i < n; i++) {
+        const struct conf_field *f = conf_find_field(r, given[i].name);
+        char                    *to = (char *)out + f->offset;
+
+        snprintf(at.key, sizeof at.key, "%s", given[i].called);
+        if (f->kind == CONF_TEXTS)
+            read_texts(&at, f, &given[i].texts, (struct conf_texts *)to);
+        else
+            conf_read_line(&at, f, given[i].text, to);
+    }
+}
+
+/* ---- all of them -------------------------------------------------------------------- */
+
 void conf_read(const struct conf_load *load, const struct conf_record *root, void *out,
                const char *const *overrides)
 {

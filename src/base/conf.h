@@ -70,6 +70,18 @@ struct conf_load {
 void conf_read(const struct conf_load *load, const struct conf_record *root, void *out,
                const char *const *overrides);
 
+/* A value that no file and no variable holds. */
+struct conf_given {
+    const char       *name;                   /* the row's                      */
+    const char       *called;                 /* by whoever reads of a mistake in it */
+    struct str        text;                   /* terminated                     */
+    struct conf_texts texts;                  /* TEXTS: in its place            */
+};
+
+/* Fills `out` (a zeroed record): defaults, then these. `load->file` is what mistakes begin with. */
+void conf_read_given(const struct conf_load *load, const struct conf_record *r, void *out,
+                     const struct conf_given *given, size_t n);
+
 /* A mistake at a line of the file (0: no line). */
 void conf_mistake(const struct conf_load *load, int line, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -250,6 +250,11 @@ struct settings {
     struct conf_records       tools;         /* struct tool_settings           */
 };
 
+/* A tool that a tenant brings: it has to be as the rows of `tools` want theirs, and without what
+ * is the operator's alone (files, neighbours). False: the load's mistakes tell. */
+bool settings_read_tenant_tool(const struct conf_load *load, const struct conf_given *given,
+                               size_t n, struct tool_settings *out);
+
 /* "0.15": millionths of whatever currency it is. */
 uint64_t settings_price(struct str decimal);
 

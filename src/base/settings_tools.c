@@ -215,6 +215,72 @@ static void check_tools(const struct conf_load *load, const struct settings *s)
     }
 }
 
+/* ---- those of tenants ------------------------------------------------------------------ */
+
+enum { TENANT_HEADERS_MAX = 32, TENANT_HEADER_MAX_BYTES = 8 * KIB };
+
+/* Nobody knows how many tenants there will be. */
+static const struct {
+    const char *row;
+    size_t      offset;
+    size_t      most;                         /* bytes                          */
+} tenant_limits[] = {
+    { "url", offsetof(struct tool_settings, url), 2 * KIB },
+    { "description", offsetof(struct tool_settings, description), 4 * KIB },
+    { "parameters", offsetof(struct tool_settings, parameters), 64 * KIB },
+};
+
+static const char *called(const struct conf_given *given, size_t n, const char *row)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(given[i].name, row) == 0)
+            return given[i].called;
+    return row;
+}
+
+static const char *what_is_wrong_with_headers(const struct conf_texts *headers)
+{
+    if (headers->n > TENANT_HEADERS_MAX)
+        return "there are more than 32";
+    for (size_t i = 0; i < headers->n; i++)
+        if (headers->items[i].n > TENANT_HEADER_MAX_BYTES)
+            return "one is longer than 8192 bytes";
+    return NULL;
+}
+
+static void check_tenant_limits(const struct conf_load *load, const struct conf_given *given,
+                                size_t n, const struct tool_settings *t)
+{
+    const char *wrong = what_is_wrong_with_headers(&t->headers);
+
+    for (size_t i = 0; i < sizeof tenant_limits / sizeof *tenant_limits; i++) {
+        const struct str *text = (const struct str *)((const char *)t + tenant_limits[i].offset);
+
+        if (text->n > tenant_limits[i].most)
+            conf_mistake(load, 0, called(given, n, tenant_limits[i].row),
+                         "it is longer than %zu bytes", tenant_limits[i].most);
+    }
+    if (wrong)
+        conf_mistake(load, 0, called(given, n, "headers"), "%s", wrong);
+}
+
+bool settings_read_tenant_tool(const struct conf_load *load, const struct conf_given *given,
+                               size_t n, struct tool_settings *out)
+{
+    size_t before = load->mistakes->n;
+
+    conf_read_given(load, &settings_tool_record, out, given, n);
+    if (is_builtin(out->name))
+        conf_mistake(load, 0, called(given, n, "name"), "\"%s\" is a tool of our own already",
+                     out->name.p);
+    if (may_never_be_reached(out))
+        conf_mistake(load, 0, called(given, n, "url"), "its address is not public");
+    check_tenant_limits(load, given, n, out);
+    return load->mistakes->n == before && !load->mistakes->over;
+}
+
+/* ---- what models may use ----------------------------------------------------------------- */
+
 static bool has_tool(const struct settings *s, struct str name)
 {
     const struct tool_settings *t = s->tools.items;

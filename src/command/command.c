@@ -14,6 +14,8 @@ static const struct command *const commands[] = {
     &command_tenant_limit,   &command_account_list,    &command_account_approve,
     &command_account_reject, &command_account_disable, &command_account_limit,
     &command_key_create,     &command_key_list,        &command_key_revoke,
+    &command_tool_add,       &command_tool_list,       &command_tool_show,
+    &command_tool_disable,   &command_tool_enable,     &command_tool_remove,
     &command_token,          &command_turns_list,      &command_turns_stop,
     &command_provider_test,  &command_health,
 };
@@ -165,6 +167,19 @@ static bool take_common(struct command_call *c, struct line *l)
     return true;
 }
 
+static void take_repeated(struct command_call *c, size_t option, const char *text)
+{
+    if (c->n_repeated == COMMAND_REPEATED_MAX)
+        give_up(c, c->command->options[option].name, "there are too many ");
+    c->repeated_of[c->n_repeated] = option;
+    c->repeated[c->n_repeated++] = str_of(text);
+}
+
+static bool may_be_repeated(const struct command_option *o)
+{
+    return o->takes && strstr(o->takes, "...");
+}
+
 static bool take_own(struct command_call *c, struct line *l)
 {
     const struct command_option *o = c->command->options;
@@ -175,6 +190,8 @@ static bool take_own(struct command_call *c, struct line *l)
         c->values[i] = o[i].takes ? value(c, l) : "";
         if (o[i].takes && !*c->values[i])
             give_up(c, o[i].name, "there is nothing behind ");
+        if (may_be_repeated(&o[i]))
+            take_repeated(c, i, c->values[i]);
         return true;
     }
     return false;
@@ -221,6 +238,17 @@ const char *command_value(const struct command_call *c, const char *option)
         if (strcmp(c->command->options[i].name, option) == 0)
             return c->values[i];
     return NULL;
+}
+
+size_t command_values(const struct command_call *c, const char *option,
+                      struct str values[COMMAND_REPEATED_MAX])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n_repeated; i++)
+        if (strcmp(c->command->options[c->repeated_of[i]].name, option) == 0)
+            values[n++] = c->repeated[i];
+    return n;
 }
 
 const char *command_tenant(const struct command_call *c)

@@ -124,6 +124,23 @@ static void add_table(struct buf *out, const struct pg_rows *rows)
     mem_free(widths);
 }
 
+/* A line for each column: what has many is too wide for a table. */
+static void add_facts(struct buf *out, const struct pg_rows *rows)
+{
+    size_t width = 0;
+
+    for (int column = 0; column < pg_n_columns(rows); column++) {
+        size_t n = strlen(pg_column_name(rows, column));
+
+        width = n > width ? n : width;
+    }
+    for (int column = 0; column < pg_n_columns(rows); column++) {
+        add_cell(out, str_of(pg_column_name(rows, column)), width, false);
+        add_cell(out, cell(rows, 0, column), 0, true);
+        buf_lit(out, "\n");
+    }
+}
+
 /* ---- rows ---------------------------------------------------------------------------- */
 
 static void print_and_release(struct buf *out)
@@ -146,7 +163,8 @@ void command_print_rows(const struct command_call *c, const struct pg_rows *rows
     print_and_release(&out);
 }
 
-void command_print_row(const struct command_call *c, const struct pg_rows *rows)
+static void print_one(const struct command_call *c, const struct pg_rows *rows,
+                      void (*add)(struct buf *out, const struct pg_rows *rows))
 {
     struct buf out = BUF(OUTPUT_MAX);
 
@@ -155,7 +173,17 @@ void command_print_row(const struct command_call *c, const struct pg_rows *rows)
         add_object(&out, rows, 0);
         buf_lit(&out, "\n");
     } else {
-        add_table(&out, rows);
+        add(&out, rows);
     }
     print_and_release(&out);
+}
+
+void command_print_row(const struct command_call *c, const struct pg_rows *rows)
+{
+    print_one(c, rows, add_table);
+}
+
+void command_print_facts(const struct command_call *c, const struct pg_rows *rows)
+{
+    print_one(c, rows, add_facts);
 }

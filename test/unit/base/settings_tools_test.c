@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "base/clock.h"
 #include "base/settings.h"
 
 static struct buf mistakes = { .limit = 1 << 20 };
@@ -172,6 +173,60 @@ TEST(what_goes_on_is_a_web_service_and_somebody_may_complete_it)
     }
 }
 
+/* ---- of tenants --------------------------------------------------------------------------- */
+
+static struct arena arena;
+
+static bool bring(const struct conf_given *given, size_t n, struct tool_settings *out)
+{
+    struct conf_load load = { .arena = &arena, .file = "tool add", .mistakes = &mistakes };
+
+    buf_clear(&mistakes);
+    arena_release(&arena);
+    return settings_read_tenant_tool(&load, given, n, out);
+}
+
+TEST(what_a_tenant_brings_is_otherwise_as_in_the_settings)
+{
+    static const struct conf_given given[] = {
+        { .name = "name", .called = "NAME", .text = STR_INIT("t") },
+        { .name = "url", .called = "--url", .text = STR_INIT("https://example.com/{a}") },
+    };
+    struct tool_settings t = { .line = 0 };
+
+    check_that(bring(given, 2, &t), "%.*s", STR_ARG(buf_str(&mistakes)));
+    check_str(t.name, "t");
+    check_str(t.url, "https://example.com/{a}");
+    check_str(t.parameters, "{\"type\":\"object\",\"properties\":{}}");
+    assert_int_equal(t.kind, TOOL_HTTP);
+    assert_int_equal(t.method, TOOL_GET);
+    assert_int_equal(t.timeout, 120 * CLOCK_S);
+    assert_int_equal(t.max_output_bytes, 100 << 10);
+    assert_int_equal(t.headers.n + t.allow.n + t.ca_file.n, 0);
+    arena_release(&arena);
+}
+
+TEST(a_tenants_mistakes_are_told_in_his_words_and_without_secrets)
+{
+    static struct str        fields[] = { STR_INIT("X-Key: a,b"), STR_INIT("a secret") };
+    static struct conf_given given[] = {
+        { .name = "name", .called = "NAME", .text = STR_INIT("now") },
+        { .name = "url", .called = "--url", .text = STR_INIT("http://10.0.0.1/") },
+        { .name = "timeout", .called = "--timeout", .text = STR_INIT("soon") },
+        { .name = "headers", .called = "--header", .texts = { fields, 2 } },
+    };
+    struct tool_settings t = { .line = 0 };
+
+    assert_false(bring(given, COUNT(given), &t));
+    check_buf(&mistakes,
+              "tool add: --timeout: expects a time such as 500ms, 10s or 5m, not \"soon\"\n"
+              "tool add: --header: expects header fields (X-Key: ...), not what is there\n"
+              "tool add: NAME: \"now\" is a tool of our own already\n"
+              "tool add: --url: its address is not public\n");
+    check_str(t.headers.items[0], "X-Key: a,b");
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +234,8 @@ int main(void)
         cmocka_unit_test(a_private_address_is_let_in_by_its_name),
         cmocka_unit_test(fields_that_frame_a_request_are_ours),
         cmocka_unit_test(what_goes_on_is_a_web_service_and_somebody_may_complete_it),
+        cmocka_unit_test(what_a_tenant_brings_is_otherwise_as_in_the_settings),
+        cmocka_unit_test(a_tenants_mistakes_are_told_in_his_words_and_without_secrets),
     };
     int failed = cmocka_run_group_tests(tests, check_scratch_begin, check_scratch_end);
 
