@@ -207,6 +207,7 @@ struct model_settings {
     struct str          prompt_price, completion_price;
     struct conf_records targets;              /* struct target_settings         */
     struct conf_texts   tools;                /* it may use                     */
+    int                 tenant_tools;         /* and those of its asker's tenant */
 };
 
 struct database_settings {

@@ -58,7 +58,7 @@ static const struct conf_field access_rows[] = {
     CHOICE("new_accounts", access_settings, new_accounts, "pending", new_accounts,
            "What an account is when its first token comes."),
     TIME("cache", access_settings, cache, "5s", 0, 3600,
-         "How long a key or an account is believed to be as it was."),
+         "How long a key, an account or a tenant's tools are believed to be as they were."),
     COUNT(
         "max_failures_per_minute", access_settings, max_failures, "60", 0, 1000000,
         "Unknown keys and tokens that an address may show before it is told 429 and not 401; what "

@@ -234,6 +234,9 @@ static const struct conf_field model_rows[] = {
       .help = "Who answers; the next one when one fails." },
     TEXTS("tools", model_settings, tools, settings_is_name, "names of tools",
           "What it may use: of `tools`, and our own: now, calculator, search_conversations."),
+    CHOICE("tenant_tools", model_settings, tenant_tools, "false", no_yes,
+           "It may also use the tools that its asker's tenant has in the database (`runnel tool`). "
+           "Of one name the settings' is meant."),
     END
 };
 const struct conf_record settings_model_record = {

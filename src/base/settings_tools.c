@@ -297,11 +297,17 @@ void settings_check_tools(const struct conf_load *load, const struct settings *s
     char                         key[64];
 
     check_tools(load, s);
-    for (size_t i = 0; i < s->models.n; i++)
+    for (size_t i = 0; i < s->models.n; i++) {
+        if (m[i].tenant_tools && s->database.url.n == 0) {
+            snprintf(key, sizeof key, "models[%zu].tenant_tools", i);
+            conf_mistake(load, m[i].line, key,
+                         "tenants' tools are in a database, and database.url is empty");
+        }
         for (size_t j = 0; j < m[i].tools.n; j++)
             if (!has_tool(s, m[i].tools.items[j])) {
                 snprintf(key, sizeof key, "models[%zu].tools", i);
                 conf_mistake(load, m[i].line, key, "there is no tool named \"%s\"",
                              m[i].tools.items[j].p);
             }
+    }
 }

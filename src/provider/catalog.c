@@ -168,6 +168,7 @@ static void make_model(struct catalog *c, struct model *m, const struct model_se
     m->name = ms->name;
     m->class = (enum model_class)ms->class;
     m->tools = ms->tools;
+    m->tenant_tools = ms->tenant_tools;
     m->n_targets = ms->targets.n;
     m->context_tokens = ms->context_tokens;
     m->compacts = ms->compact;

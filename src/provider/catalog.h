@@ -31,6 +31,7 @@ struct model {
     struct target    *targets;
     size_t            n_targets;
     struct conf_texts tools;                  /* names of those it may use      */
+    bool              tenant_tools;           /* and those of its asker's tenant */
     uint64_t          context_tokens;         /* 0: not known                   */
     bool              compacts;               /* also what clients bring        */
     uint64_t          prompt_price, completion_price; /* millionths for a million tokens */

@@ -6,6 +6,7 @@
 #include "tool/builtin.h"
 #include "tool/http_tool.h"
 #include "tool/mcp.h"
+#include "tool/tenant_tools.h"
 
 #include <stdio.h>
 
@@ -135,10 +136,12 @@ void toolbox_use(const struct settings *s, struct store *store)
         if (t[i].kind == TOOL_HTTP)
             use_one(http_tool_new(&t[i]));
     toolset_release(&old);                    /* last: what both trust is not read again */
+    tenant_tools_use(s, store);
 }
 
 void toolbox_release(void)
 {
+    tenant_tools_release();
     release_servers();
     toolset_release(&all);
 }

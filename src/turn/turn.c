@@ -1,8 +1,8 @@
 /* turn.c - one question, one answer.
  *
- *      admit --> recall --> afford --> claim --> remember
- *                                                   |
- *                         +-------------------------+
+ *      admit --> recall --> afford --> claim --> remember --> equip
+ *                                                              |
+ *                         +------------------------------------+
  *                         v
  *                      shorten --> choose --> place --> answer
  *                         ^          ^          |        |  |
@@ -15,6 +15,7 @@
  *                          asked what it says to that, if
  *                          its asker can afford it
  *
+ * Equip asks which tools the asker's tenant has, if its model may use them (turn_equip.c).
  * Shorten lets what is too long for its model be summed up: that is a way through choose, place
  * and answer of its own, and back (turn_shorten.c).
  *
@@ -222,10 +223,11 @@ static const struct turn_step step_go_on = { "go_on", ask_go_on, got_go_on, drop
 /* ---- the flow ------------------------------------------------------------------------ */
 
 static const struct turn_step *const script[] = {
-    [STEP_ADMIT] = &step_admit,   [STEP_RECALL] = &step_recall,     [STEP_AFFORD] = &step_afford,
-    [STEP_CLAIM] = &step_claim,   [STEP_REMEMBER] = &step_remember, [STEP_SHORTEN] = &step_shorten,
-    [STEP_CHOOSE] = &step_choose, [STEP_PLACE] = &step_place,       [STEP_ANSWER] = &step_answer,
-    [STEP_TOOLS] = &step_tools,   [STEP_GO_ON] = &step_go_on,       [STEP_SAVE] = &step_save,
+    [STEP_ADMIT] = &step_admit,     [STEP_RECALL] = &step_recall,     [STEP_AFFORD] = &step_afford,
+    [STEP_CLAIM] = &step_claim,     [STEP_REMEMBER] = &step_remember, [STEP_EQUIP] = &step_equip,
+    [STEP_SHORTEN] = &step_shorten, [STEP_CHOOSE] = &step_choose,     [STEP_PLACE] = &step_place,
+    [STEP_ANSWER] = &step_answer,   [STEP_TOOLS] = &step_tools,       [STEP_GO_ON] = &step_go_on,
+    [STEP_SAVE] = &step_save,
 };
 
 static void turn_enter(struct turn *t, enum step step)

@@ -322,8 +322,7 @@ static enum step got_remember(struct turn *t, enum fault came)
         return STEP_GONE;
     if (m && m->keeping.remembers)
         m->keeping.compose(t->question, m->keeping.ctx, m->messages.messages, m->messages.n);
-    turn_pick_tools(t);
-    return STEP_SHORTEN;
+    return STEP_EQUIP;
 }
 
 static void drop_remember(struct turn *t)

@@ -1,8 +1,8 @@
 /* turn_shorten.c - a conversation that has grown too long for its model: the step shorten.
  *
- *      remember --> shorten --> choose --> place --> answer ...
- *                    ^   the summary is asked for,  |
- *                    +---- as an answer would be ---+
+ *      equip --> shorten --> choose --> place --> answer ...
+ *                 ^   the summary is asked for,  |
+ *                 +---- as an answer would be ---+
  *
  * Before a question goes out, and again before each round of tools, its tokens are estimated.
  * When there are too many, the model itself is asked for a summary of what is left out

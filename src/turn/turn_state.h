@@ -8,6 +8,7 @@
 #include "chat/context.h"
 #include "chat/tally.h"
 #include "provider/plan.h"
+#include "tool/tenant_tools.h"
 #include "turn/bill.h"
 #include "turn/tale.h"
 #include "turn/turn.h"
@@ -18,6 +19,7 @@ enum step {
     STEP_AFFORD,
     STEP_CLAIM,
     STEP_REMEMBER,
+    STEP_EQUIP,
     STEP_SHORTEN,
     STEP_CHOOSE,
     STEP_PLACE,
@@ -66,16 +68,17 @@ struct turn {
     struct call         *call;
     bool                 paused;
 
-    struct tale   *tale;                      /* NULL: somebody else tells it   */
-    struct memory *memory;                    /* NULL: nothing of it is kept    */
-    struct work   *work;                      /* NULL: it may use no tools      */
-    enum leaving   on_leave;
-    uint64_t       bytes_left;                /* drained: of text; else no limit */
-    struct grammar grammar;
-    struct tally   tally;
-    enum finish    finish;
-    struct str     words;                     /* the provider's own, of its failure */
-    struct advice  advice;                    /* and whether to ask it again    */
+    struct tale      *tale;      /* NULL: somebody else tells it   */
+    struct memory    *memory;    /* NULL: nothing of it is kept    */
+    struct work      *work;      /* NULL: it may use no tools      */
+    struct tenant_ask equipment;              /* what of tools its tenant has   */
+    enum leaving      on_leave;
+    uint64_t          bytes_left; /* drained: of text; else no limit */
+    struct grammar    grammar;
+    struct tally      tally;
+    enum finish       finish;
+    struct str        words;  /* the provider's own, of its failure */
+    struct advice     advice; /* and whether to ask it again    */
 
     struct link link;                         /* among all turns                */
     const char *route;
@@ -103,6 +106,10 @@ extern const struct turn_step step_shorten;
 bool turn_sums_up(const struct turn *t);      /* whom it asks writes no answer, but a summary */
 void turn_hear_summary(struct turn *t, const struct event *ev);
 void turn_drop_summary(struct turn *t);       /* at its end, before its bill    */
+
+/* turn_equip.c */
+extern const struct turn_step step_equip;
+bool turn_has_tenants_tools(const struct turn *t);    /* it may use what its tenant has */
 
 /* turn_tools.c */
 extern const struct turn_step step_tools;

@@ -132,9 +132,11 @@ void turn_pick_tools(struct turn *t)
     struct toolset set;
     struct work   *w;
 
-    if (!t->model->tools.n || t->question->asked != ASKED_CHAT)
+    if (t->question->asked != ASKED_CHAT)
         return;
     toolset_pick(&set, &t->model->tools);
+    if (turn_has_tenants_tools(t))
+        tenant_tools_pick(&set, t->bill.asker.tenant, t->model->name);
     if (set.n == 0)
         return;
     w = t->work = arena_new(&t->question->arena, sizeof *w);

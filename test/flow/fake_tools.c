@@ -8,7 +8,7 @@
 
 struct toys toys;
 
-static const char *const names[TOYS] = { "a", "b", "c", "d" };
+static const char *const names[TOYS + 1] = { "a", "b", "c", "d", "e" };
 static struct note       note;
 
 /* ---- what they do ------------------------------------------------------------------------- */
@@ -121,10 +121,28 @@ void toys_reload(void)
     }
 }
 
+void toys_give_tenant(void)
+{
+    toys.toys[TOY_OF_TENANT].output = "of e";
+    toys.of_tenant = new_toy(TOY_OF_TENANT);
+    model.tenant_tools = true;
+}
+
+static void end_tenant(void)
+{
+    assert_null(toys.waits);
+    if (!toys.of_tenant)
+        return;
+    assert_int_equal(toys.of_tenant->refs, 1);
+    tool_drop(toys.of_tenant);
+    toys.released--;
+}
+
 /* Nothing runs, and nobody but us holds any of them. */
 void toys_end(void)
 {
     assert_int_equal(toys.live, 0);
+    end_tenant();
     assert_int_equal(toys.told + toys.cancels, toys.n_runs);
     for (size_t i = 0; i < TOYS; i++) {
         assert_int_equal(toys.tools[i]->refs, 1);
@@ -140,6 +158,46 @@ void toolset_pick(struct toolset *set, const struct conf_texts *wanted)
         for (size_t k = 0; k < TOYS; k++)
             if (str_eq(toys.tools[k]->name, wanted->items[i]))
                 toolset_add(set, toys.tools[k]);
+}
+
+/* ---- what a tenant has -------------------------------------------------------------------- */
+
+bool tenant_tools_ask(struct tenant_ask *a, int32_t tenant)
+{
+    assert_int_equal(tenant, budget.asker.tenant);
+    assert_non_null(a->done);
+    assert_null(toys.waits);
+    assert_int_equal(one.starts, 0);          /* before anybody is asked        */
+    toys.looks++;
+    if (toys.is_known)
+        return true;
+    toys.waits = a;
+    return false;
+}
+
+void tenant_tools_leave(struct tenant_ask *a)
+{
+    assert_true(!toys.waits || toys.waits == a);
+    toys.leaves += toys.waits != NULL;
+    toys.waits = NULL;
+}
+
+void toys_known(void)
+{
+    struct tenant_ask *a = toys.waits;
+
+    toys.waits = NULL;
+    toys.is_known = true;
+    if (a)
+        a->done(a);
+}
+
+void tenant_tools_pick(struct toolset *set, int32_t tenant, struct str name)
+{
+    assert_int_equal(tenant, budget.asker.tenant);
+    assert_true(str_eq(name, model.name));
+    if (toys.of_tenant && toys.is_known)
+        toolset_add(set, toys.of_tenant);
 }
 
 /* ---- what is said and heard --------------------------------------------------------------- */

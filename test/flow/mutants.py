@@ -24,7 +24,7 @@ TESTS = ["unit/base/gate_test", "unit/chat/context_test", "unit/provider/plan_te
          "flow/leave_test", "flow/reading_test", "flow/keeper_test", "flow/journal_test",
          "flow/sweep_test", "flow/steps_test", "flow/kept_steps_test", "flow/tools_test",
          "flow/tools_steps_test", "flow/operations_test",
-         "flow/go_on_test"]
+         "flow/go_on_test", "flow/equip_test"]
 HANGS_AFTER = 4                               # times what the tests themselves take
 HELPERS = ["flow/world", "flow/fake_store", "flow/fake_tools"]
 
@@ -177,7 +177,10 @@ CALL = [
 ]
 
 TOOLS = [
-    ("whatever is asked is offered tools", " || t->question->asked != ASKED_CHAT)", ")"),
+    ("whatever is asked is offered tools", "    if (t->question->asked != ASKED_CHAT)\n        return;\n    toolset_pick", "    toolset_pick"),
+    ("whatever a model may use, its tenant's are offered", "    if (turn_has_tenants_tools(t))\n        tenant_tools_pick", "        tenant_tools_pick"),
+    ("the tools are another tenant's", "tenant_tools_pick(&set, t->bill.asker.tenant,", "tenant_tools_pick(&set, t->bill.asker.tenant + 1,"),
+    ("a tenant's tools come before the settings'", "    toolset_pick(&set, &t->model->tools);\n    if (turn_has_tenants_tools(t))\n        tenant_tools_pick(&set, t->bill.asker.tenant, t->model->name);\n", "    struct toolset first = { NULL, 0 };\n    if (turn_has_tenants_tools(t))\n        tenant_tools_pick(&first, t->bill.asker.tenant, t->model->name);\n    toolset_pick(&set, &t->model->tools);\n    for (size_t i = 0; i < set.n; i++)\n        toolset_add(&first, set.tools[i]);\n    toolset_release(&set);\n    set = first;\n"),
     ("no tools are tools", "    if (set.n == 0)\n        return;\n", ""),
     ("nobody's tools are the client's", "        if (str_eq(w->clients[i], name))\n            return true;\n", ""),
     ("ours are offered beside those of the same name", "        if (is_clients(w, w->set.tools[i]->name))\n            continue;\n", ""),
@@ -294,6 +297,22 @@ TEXT = [
     ("words are not escaped", "    json_add_str(out, value);\n", "    buf_lit(out, \"\\\"\"), buf_add(out, value), buf_lit(out, \"\\\"\");\n"),
 ]
 
+EQUIP = [
+    ("whatever is asked is looked up", "t->model->tenant_tools && t->question->asked == ASKED_CHAT;", "t->model->tenant_tools;"),
+    ("all models use tenants' tools", "t->model->tenant_tools && t->question->asked == ASKED_CHAT;", "t->question->asked == ASKED_CHAT;"),
+    ("no model uses tenants' tools", "t->model->tenant_tools && t->question->asked == ASKED_CHAT;", "false;"),
+    ("who waits for his tools is never told", "    turn_resume(LIST_OWNER(a, struct turn, equipment), FAULT_NONE);\n", "    (void)a;\n"),
+    ("who has his tools does not go on", "turn, equipment), FAULT_NONE)", "turn, equipment), FAULT_NO_DATABASE)"),
+    ("nobody's tools are looked up", "    if (!turn_has_tenants_tools(t) || tenant_tools_ask", "    if (true || tenant_tools_ask"),
+    ("everybody's tools are looked up", "    if (!turn_has_tenants_tools(t) || tenant_tools_ask", "    if (tenant_tools_ask"),
+    ("another tenant's tools are looked up", "t->bill.asker.tenant))", "t->bill.asker.tenant + 1))"),
+    ("nothing is waited for", "tenant_tools_ask(&t->equipment, t->bill.asker.tenant))\n        turn_resume", "tenant_tools_ask(&t->equipment, t->bill.asker.tenant) || true)\n        turn_resume"),
+    ("an interrupt is no fault", "    t->fault = came;\n", ""),
+    ("nobody picks his tools", "    turn_pick_tools(t);\n", ""),
+    ("with tools nobody is too long", "    return STEP_SHORTEN;\n", "    return STEP_CHOOSE;\n"),
+    ("who is interrupted still waits", "    tenant_tools_leave(&t->equipment);\n", "    (void)t;\n"),
+]
+
 KEEP = [
     ("nobody looks whether he can afford it", "? hand_over(t) : STEP_AFFORD;", "? hand_over(t) : STEP_CLAIM;"),
     ("the texts are somebody else's", "        *texts[i] = copy(t, *texts[i]);\n", "        ;\n"),
@@ -358,6 +377,7 @@ KEEP = [
     ("its chat is not known", "        m->kept.chat = m->call.turn.chat;\n", ""),
     ("nobody renews its lease", "        keeper_hold(&m->kept);\n", ""),
     ("nothing is remembered", "    return STEP_REMEMBER;\n", "    return STEP_CHOOSE;\n"),
+    ("nobody is equipped", "    return STEP_EQUIP;\n", "    return STEP_SHORTEN;\n"),
     ("all is remembered of all", "    if (!m || m->keeping.remembers == 0) {", "    if (!m) {"),
     ("it remembers its own answer", "m->call.turn.answer_seq, (int64_t)", "INT64_MAX, (int64_t)"),
     ("it remembers one less", "(int64_t)m->keeping.remembers);", "(int64_t)m->keeping.remembers - 1);"),
@@ -988,6 +1008,7 @@ GATE = [
 MUTANTS = {
     "src/turn/turn.c": TURN,
     "src/turn/turn_call.c": CALL,
+    "src/turn/turn_equip.c": EQUIP,
     "src/turn/turn_tools.c": TOOLS,
     "src/turn/errand.c": ERRAND,
     "src/turn/tool_text.c": TEXT,
