@@ -22,6 +22,7 @@ import questions
 
 SECRET = "a shared secret that has 32 bytes or more"
 TALKS_PER_PERSON = 10
+QUESTIONS_PER_TALK = 4
 SILENCE = 40             # seconds; the service says something every 15
 PATIENCE = 150           # seconds without a word after which nobody believes in an end
 REFUSALS = 8             # in a row, of a question that nobody has begun to answer
@@ -251,13 +252,13 @@ class Stage:
 
 
 class Talker:
-    """Somebody in one conversation: a question, its answer to the end, the next one."""
+    """Somebody who talks: a question, its answer to the end, the next one."""
 
     def __init__(self, stage, number):
         self.stage, self.number = stage, number
         self.rng = random.Random(stage.rng.random())
         self.token = token(f"person{number // TALKS_PER_PERSON}")
-        self.chat = None
+        self.chats = []
 
     def request(self, method, path, body=b"", *fields):
         lines = [f"{method} /api/xcx/chat/{path} HTTP/1.1", "Host: chaos", "Connection: close",
@@ -276,13 +277,17 @@ class Talker:
         raise Wrong(f"{path}: {x and x.status} {x and x.body[:200]}")
 
     async def open(self):
-        page = await self.get(f"messages?contextType=task&contextId=talk{self.number}&page_size=1")
-        self.chat = page["chatId"]
+        about = f"talk{self.number}.{len(self.chats)}"
+        page = await self.get(f"messages?contextType=task&contextId={about}&page_size=1")
+        self.chats.append(page["chatId"])
 
     async def live(self):
-        await self.open()
+        """What was said before goes into each prompt, so that long talks would take ever more."""
         while not self.stage.is_over:
-            await self.ask(self.stage.begin(self.chat))
+            for _ in range(QUESTIONS_PER_TALK):
+                if not self.stage.is_over:
+                    await self.ask(self.stage.begin(self.chats[-1]))
+            await self.open()
 
     def ask_or_resume(self, story):
         if story.last is not None:
@@ -364,12 +369,12 @@ class Talker:
         own = PAUSES[min(failures, len(PAUSES)) - 1] * (0.5 + self.rng.random())
         await asyncio.sleep(max(own, int(named) if re.fullmatch(r"\d+", named) else 0))
 
-    async def pages(self):
-        """All that the conversation shows, the oldest first."""
+    async def pages(self, chat):
+        """All that a conversation shows, the oldest first."""
         items, page = [], 0
         while True:
             page += 1
-            data = await self.get(f"{self.chat}/messages?page={page}&page_size=100")
+            data = await self.get(f"{chat}/messages?page={page}&page_size=100")
             items += data["items"]
             if len(items) >= data["total"] or not data["items"]:
                 return [(m["id"], m["role"], m["status"], m["content"]) for m in items]
