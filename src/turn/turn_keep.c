@@ -28,8 +28,9 @@ struct memory {
     struct message_call messages;
     struct turn_facts   facts;
     bool                is_told_elsewhere, is_claimed;
+    bool                is_unsure;            /* it may be claimed              */
     struct deadline     again;
-    uint64_t            give_up;              /* when nobody waits any more for a save */
+    uint64_t            give_up;              /* when nobody waits any more for a claim or a save */
 };
 
 /* ---- begin and end ------------------------------------------------------------------------ */
@@ -229,12 +230,20 @@ static void claim_again(struct deadline *d)
     send_claim(LIST_OWNER(d, struct memory, again));
 }
 
-/* Whether it was done is only known when it is asked again. */
+static bool may_yet_be_done(const struct memory *m, enum store_end end)
+{
+    return (end == STORE_BUSY || end == STORE_AWAY || end == STORE_UNKNOWN) &&
+           clock_now() < m->give_up;
+}
+
+/* Whether it was done is only known when it is asked again, for as long as the database is away:
+ * else the turn would stand there as running, and nobody would answer it. */
 static void on_claimed(struct verb *v)
 {
     struct memory *m = LIST_OWNER(v, struct memory, call.verb);
 
-    if (v->end == STORE_UNKNOWN && clock_now() < m->give_up) {
+    m->is_unsure = m->is_unsure || v->end == STORE_UNKNOWN;
+    if (m->is_unsure && may_yet_be_done(m, v->end)) {
         m->again.run = claim_again;
         deadline_arm(&m->again, clock_now() + RETRY_MS * CLOCK_MS);
         return;
@@ -399,12 +408,6 @@ static void save_again(struct deadline *d)
     send_save(LIST_OWNER(d, struct memory, again));
 }
 
-static bool may_yet_be_saved(const struct memory *m, enum store_end end)
-{
-    return (end == STORE_BUSY || end == STORE_AWAY || end == STORE_UNKNOWN) &&
-           clock_now() < m->give_up;
-}
-
 /* Without it the answer is kept all the same: readers make one of that. */
 static void on_view(struct verb *v)
 {
@@ -440,7 +443,7 @@ static void on_saved(struct verb *v)
 {
     struct memory *m = LIST_OWNER(v, struct memory, call.verb);
 
-    if (may_yet_be_saved(m, v->end)) {
+    if (may_yet_be_done(m, v->end)) {
         m->again.run = save_again;
         deadline_arm(&m->again, clock_now() + RETRY_MS * CLOCK_MS);
     } else if (v->end == STORE_OK && m->keeping.write_view) {

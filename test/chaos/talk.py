@@ -283,11 +283,12 @@ class Talker:
 
     async def live(self):
         """What was said before goes into each prompt, so that long talks would take ever more."""
+        asked = 0
         while not self.stage.is_over:
-            for _ in range(QUESTIONS_PER_TALK):
-                if not self.stage.is_over:
-                    await self.ask(self.stage.begin(self.chats[-1]))
-            await self.open()
+            if asked and asked % QUESTIONS_PER_TALK == 0:
+                await self.open()
+            await self.ask(self.stage.begin(self.chats[-1]))
+            asked += 1
 
     def ask_or_resume(self, story):
         if story.last is not None:

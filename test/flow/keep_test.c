@@ -126,6 +126,25 @@ TEST(a_claim_of_which_nobody_knows_is_made_again)
     assert_int_equal(fake.claims_asked, 2);
 }
 
+TEST(a_claim_of_which_nobody_knows_is_made_again_until_the_database_is_back)
+{
+    static const enum store_end ends[] = { STORE_AWAY, STORE_BUSY };
+
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        kept_world("sdf");
+        fake.claim = STORE_UNKNOWN;
+        ask();
+        pass_for(20);
+        fake.claim = ends[i];
+        pass_for(210);
+        assert_int_equal(tape.last_words, 0);
+        fake.claim = STORE_OK;
+        kept_end();
+        told("sdf", FAULT_NONE);
+        assert_int_equal(fake.claims_asked, 3);
+    }
+}
+
 TEST(a_claim_is_not_made_again_for_ever)
 {
     kept_world("sdf");
@@ -483,6 +502,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_claimed_is_not_asked),
         cmocka_unit_test(who_has_too_many_hears_when_to_come_again_and_pays_nothing),
         cmocka_unit_test(a_claim_of_which_nobody_knows_is_made_again),
+        cmocka_unit_test(a_claim_of_which_nobody_knows_is_made_again_until_the_database_is_back),
         cmocka_unit_test(a_claim_is_not_made_again_for_ever),
         cmocka_unit_test(who_leaves_while_it_is_claimed_leaves_a_row_that_ends),
         cmocka_unit_test(who_leaves_while_it_is_saved_has_it_saved),
