@@ -248,8 +248,8 @@ TEST(words_are_found_in_all_chats_of_a_person)
 
     open_store(2);
     carl.owner = STR("carl");
-    one.id = chat_of(&carl, "breakfast");
-    two.id = chat_of(&carl, "supper");
+    one = (struct chat_name){ .id = chat_of(&carl, "breakfast") };
+    two = (struct chat_name){ .id = chat_of(&carl, "supper") };
     AWAIT(c, message_append(store, &c, &carl, one, &m));
     m = said(KEPT_ASSISTANT, "that café", "2");
     AWAIT(c, message_append(store, &c, &carl, two, &m));
