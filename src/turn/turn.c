@@ -199,7 +199,8 @@ static void told_of_round(struct bill *b, enum fault fault)
 {
     struct turn *t = LIST_OWNER(b, struct turn, bill);
 
-    heed_budget(t, fault);
+    if (fault)
+        heed_budget(t, fault);
     turn_resume(t, fault);
 }
 

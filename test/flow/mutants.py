@@ -107,8 +107,6 @@ TURN = [  # what it breaks, the text, what stands there instead
     ("it ends when it began", "    t->ends_at = clock_now() + t->catalog->settings->turns.max_time;\n", "    t->ends_at = clock_now();\n"),
     ("nobody hears it", "    tale_join(t->tale, order->sink, 0);\n", ""),
     ("who leaves decides nothing", "    t->on_leave = order->on_leave;\n", ""),
-    ("the next round has been spoken", "    t->grammar = (struct grammar){ 0 };\n", ""),
-    ("advice is for all rounds", "    t->advice = (struct advice){ 0 };\n", ""),
 ]
 
 CALL = [
