@@ -28,8 +28,8 @@ struct waited {
     struct link         link;
     int32_t             tenant;
     int64_t             id;
-    struct pending_call drop;
-    bool                is_closed;
+    struct pending_call call;                 /* drops it, or gives it back     */
+    bool                has_begun, is_crowded_out, is_closed;
 };
 
 static struct list           all = { .head = { &all.head, &all.head } };
@@ -39,7 +39,7 @@ static struct pending_call   taking;
 
 static void waited_free(struct waited *w)
 {
-    verb_drop(&w->drop.verb);
+    verb_drop(&w->call.verb);
     list_take(&all, &w->link);
     mem_free(w);
 }
@@ -47,10 +47,16 @@ static void waited_free(struct waited *w)
 /* What is still there is taken again, and its turn is found. */
 static void on_dropped(struct verb *verb)
 {
-    struct waited *w = LIST_OWNER(verb, struct waited, drop.verb);
+    struct waited *w = LIST_OWNER(verb, struct waited, call.verb);
 
     if (w->is_closed)
         waited_free(w);
+}
+
+static void on_given_back(struct verb *verb)
+{
+    waited_free(LIST_OWNER(verb, struct waited, call.verb));
+    session_queue_look();
 }
 
 static void hear_begin(struct sink *k, const struct turn_facts *facts, int64_t first)
@@ -59,14 +65,17 @@ static void hear_begin(struct sink *k, const struct turn_facts *facts, int64_t f
 
     (void)facts;
     (void)first;
-    w->drop.verb.done = on_dropped;
-    pending_drop(api_store(), &w->drop, w->tenant, w->id);
+    w->has_begun = true;
+    w->call.verb.done = on_dropped;
+    pending_drop(api_store(), &w->call, w->tenant, w->id);
 }
 
 static void hear_event(struct sink *k, const struct event *ev)
 {
-    (void)k;
-    (void)ev;
+    struct waited *w = (struct waited *)k;
+
+    if (ev->type == EVENT_ERROR && ev->fault == FAULT_TOO_MANY_AT_ONCE)
+        w->is_crowded_out = true;
 }
 
 static void hear_flush(struct sink *k)
@@ -74,13 +83,24 @@ static void hear_flush(struct sink *k)
     (void)k;
 }
 
+/* There was a place when it was taken, but whoever takes does not lock out those who come. */
+static void give_back(struct waited *w)
+{
+    w->call.verb.done = on_given_back;
+    pending_give_back(api_store(), &w->call, w->tenant, w->id);
+}
+
 static void hear_close(struct sink *k)
 {
     struct waited *w = (struct waited *)k;
 
+    if (w->is_crowded_out && !w->has_begun) {
+        give_back(w);
+        return;
+    }
     w->is_closed = true;
     deadline_arm(&look, clock_now());         /* there may be one behind it     */
-    if (!w->drop.verb.work)
+    if (!w->call.verb.work)
         waited_free(w);
 }
 

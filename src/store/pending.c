@@ -9,6 +9,7 @@ enum statement {
     TAKE,
     COUNT,
     DROP,
+    GIVE_BACK,
     FIND,
     LIST,
     STATEMENTS
@@ -87,6 +88,9 @@ const struct pg_statement pending_statements[] = {
                                           "c.tenant = p.tenant AND c.id = p.chat RETURNING " COLUMNS },
     [COUNT] = { "pending_count", "SELECT count(*) FROM runnel.pending" },
     [DROP] = { "pending_drop", "DELETE FROM runnel.pending p WHERE p.tenant = $1 AND p.id = $2" },
+    [GIVE_BACK] = { "pending_give_back",
+                    "UPDATE runnel.pending p SET taken_until = now() + interval '1 second' "
+                    "WHERE p.tenant = $1 AND p.id = $2" },
     [FIND] = { "pending_chat", "SELECT 1 FROM runnel.chat c WHERE " CHAT_IS },
     [LIST] = { "pending_list",
                "SELECT " COLUMNS " FROM runnel.pending p JOIN runnel.chat c ON c.tenant = "
@@ -254,16 +258,27 @@ void pending_take(struct store *s, struct pending_call *c, const struct crowd_li
     verb_send(&c->verb);
 }
 
-static const struct verb_kind drop_kind = { NULL, NULL };
+static const struct verb_kind one_kind = { NULL, NULL };
 
-void pending_drop(struct store *s, struct pending_call *c, int32_t tenant, int64_t id)
+static void do_with_one(struct store *s, struct pending_call *c, enum statement what,
+                        int32_t tenant, int64_t id)
 {
-    struct pg_work *work = begin(s, c, &drop_kind);
+    struct pg_work *work = begin(s, c, &one_kind);
 
-    pg_step(work, &pending_statements[DROP]);
+    pg_step(work, &pending_statements[what]);
     pg_int(work, tenant);
     pg_int(work, id);
     verb_send(&c->verb);
+}
+
+void pending_drop(struct store *s, struct pending_call *c, int32_t tenant, int64_t id)
+{
+    do_with_one(s, c, DROP, tenant, id);
+}
+
+void pending_give_back(struct store *s, struct pending_call *c, int32_t tenant, int64_t id)
+{
+    do_with_one(s, c, GIVE_BACK, tenant, id);
 }
 
 static void list_rows(struct verb *v, size_t step, const struct pg_rows *rows)

@@ -46,6 +46,9 @@ void pending_put(struct store *s, struct pending_call *c, const struct whose *w,
 void pending_take(struct store *s, struct pending_call *c, const struct crowd_limits *most);
 void pending_drop(struct store *s, struct pending_call *c, int32_t tenant, int64_t id);
 
+/* Another took the place for it in between: it may be taken again in a second. */
+void pending_give_back(struct store *s, struct pending_call *c, int32_t tenant, int64_t id);
+
 /* What people have asked. */
 void pending_list(struct store *s, struct pending_call *c, const struct whose *w,
                   struct chat_name chat);

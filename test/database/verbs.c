@@ -175,6 +175,14 @@ static void try_pending_drop(const struct probe *p, struct outcome *o)
     tell_pending(&c, o);
 }
 
+static void try_pending_give_back(const struct probe *p, struct outcome *o)
+{
+    struct pending_call c = { 0 };
+
+    AWAIT(c, pending_give_back(store, &c, p->whose.tenant, 0));
+    tell_pending(&c, o);
+}
+
 static void try_pending_list(const struct probe *p, struct outcome *o)
 {
     struct pending_call c = { 0 };
@@ -497,6 +505,7 @@ const struct verb_row verb_rows[] = {
     ROW(pending_put, VERB_FINDS_NOTHING, true, true, true, 7),
     ROW(pending_take, VERB_KEEPS_HOUSE, false, false, true, 0),
     ROW(pending_drop, VERB_KEEPS_HOUSE, false, false, true, 0),
+    ROW(pending_give_back, VERB_KEEPS_HOUSE, false, false, true, 0),
     ROW(pending_list, VERB_FINDS_NOTHING, false, true, true, 3),
     ROW(operation_begin, VERB_FINDS_NOTHING, true, false, true, 6),
     ROW(operation_forget, VERB_FINDS_NOTHING, true, false, true, 1),

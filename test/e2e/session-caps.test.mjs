@@ -42,6 +42,17 @@ function watch(owner, db = s.db) {
   })();
   return () => { goesOn = false; return watching; };
 }
+
+// Somebody claims a turn, when a question that waited has been taken and is not claimed yet.
+const takesPlace = (on, chat) => on.sql(`DO $$ BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended(jsonb_build_array('crowd', c.tenant, c.dialect, c.owner)::text, 0)) FROM runnel.chat c WHERE c.uid = '${chat}';
+  FOR i IN 1..1000 LOOP
+    EXIT WHEN EXISTS (SELECT FROM runnel.pending WHERE taken_until > clock_timestamp());
+    PERFORM pg_sleep(0.01);
+  END LOOP;
+  INSERT INTO runnel.turn (tenant, id, owner, chat, holder, created_at, lease_until)
+    SELECT c.tenant, 'theirs', c.owner, c.id, 'somebody', clock_timestamp(), now() + interval '5 minutes' FROM runnel.chat c WHERE c.uid = '${chat}';
+END $$`);
 const chat = (person, id, text, on) => person.fetch('', { method: 'POST', on, body: { id, messages: [{ id: `m-${id}-${text}`, role: 'user', parts: [{ type: 'text', text }] }] } });
 
 describe('sessions', () => {
@@ -80,6 +91,20 @@ describe('sessions', () => {
     assert.equal(await outcome(await p.ask(ids[0], 'q0', { message_id: 'm' }, { on: both[1] })), 'answered');
     assert.deepEqual(tally(await busy), { answered: 5 });
     assert.equal(s.asked().filter((b) => /^q\d$/.test(b.messages.at(-1).content)).length, 5);
+  });
+  test('whose place is taken at the last moment waits for the next', async () => {
+    const own = await s.serve({ session: { max_running: 1 } });
+    const p = new Person(own, 'late');
+    const [first, second, third] = await some(3, () => p.made());
+    slowly(1);
+    const busy = p.hear(first, 'first');
+    await eventually(async () => assert.ok((await p.show(first)).active_stream), ms(2000));
+    assert.equal(await outcome(await p.ask(second, 'second')), 'queued');
+    await Promise.all([busy, takesPlace(own, third)]);
+    await own.log({ msg: 'turn', fault: 'too_many_at_once' });
+    await own.sql("UPDATE runnel.turn SET state = 'complete', ended_at = now() WHERE id = 'theirs'");
+    await eventually(async () => assert.equal((await p.said(second)).length, 2), ms(5000));
+    assert.equal((await p.get(`/sessions/${second}/messages/pending`)).count, 0);
   });
   test('of those that wait behind one answer there are only so many', async () => {
     const own = await s.serve({ session: { max_in_flight: 3 } });
