@@ -38,9 +38,12 @@ static void open_kept(bool prepares)
     check_that(store, "%s", why);
 }
 
+static char begun_at[300];
+
 static int begin_test(void **state)
 {
     (void)state;
+    cluster_sql(begun_at, "SELECT clock_timestamp()");
     open_kept(true);
     return 0;
 }
@@ -408,21 +411,28 @@ TEST(of_ten_thousand_names_a_hundred_are_taken)
 
 /* ---- what is wrong --------------------------------------------------------------------- */
 
-static void sessions(char line[300])
+/* Those of the stores before may still be going. */
+static void sessions(const char *what, char line[300])
 {
-    cluster_sql(line, "SELECT string_agg(pid::text, ',' ORDER BY pid) FROM pg_stat_activity"
-                      " WHERE application_name = 'runnel'");
+    cluster_sql(line,
+                "SELECT %s FROM pg_stat_activity WHERE application_name = 'runnel' AND "
+                "backend_start > '%s'",
+                what, begun_at);
 }
 
-/* Two of the store's and two for lookups; those of a store before may still be going. */
+static void name_sessions(char line[300])
+{
+    sessions("string_agg(pid::text, ',' ORDER BY pid)", line);
+}
+
+/* Two of the store's and two for lookups. */
 static void await_sessions(void)
 {
     char line[300] = "";
 
     for (int i = 0; i < 100 && strcmp(line, "4") != 0; i++) {
         turn_for(20);
-        cluster_sql(line, "SELECT count(*) FROM pg_stat_activity"
-                          " WHERE application_name = 'runnel'");
+        sessions("count(*)", line);
     }
     assert_string_equal(line, "4");
 }
@@ -436,7 +446,7 @@ static void check_refused(const char *sql, const char *why, const char *words)
     use(&page, &settings.pages, "task-detail", sql);
     verb_drop(&asked.verb);
     await_sessions();
-    sessions(before);
+    name_sessions(before);
     AWAIT(asked, lookup_text(store, &asked, lookup_page(store, STR("task-detail")), &task_7));
     check_that(asked.verb.end == STORE_REFUSED, "%s: %s", sql, store_end_name(asked.verb.end));
     check_that(str_eq(str_of(asked.verb.why), str_of(why)), "%s: %.*s", sql,
@@ -444,7 +454,7 @@ static void check_refused(const char *sql, const char *why, const char *words)
     check_text(asked.verb.words, words);
     assert_int_equal(asked.text.n, 0);
     turn_for(20);
-    sessions(after);
+    name_sessions(after);
     assert_string_equal(before, after);
 }
 
@@ -625,7 +635,7 @@ TEST(a_database_that_says_nothing_ends_a_lookup)
 
     check_page("SELECT 'there'", "there");
     await_sessions();
-    sessions(pids);
+    name_sessions(pids);
     signal_all(pids, SIGSTOP);
     clock_update();
     began = clock_now();
