@@ -24,6 +24,7 @@ struct http_conn {
     struct stream        stream;
     struct http_exchange x;
     struct link          link;
+    struct link          leaving;             /* in the list of those who pushed */
     enum conn_state      state;
     bool                 feeding;             /* requests are being read from a piece */
     bool                 ended;               /* the client will send no more   */
@@ -45,6 +46,7 @@ void              http_conn_cut(struct http_conn *c); /* without the courtesies 
 void              http_conn_linger(struct http_conn *c);
 void              http_conn_forget_request(struct http_conn *c);
 void              http_conn_flush(struct http_conn *c);
+void              http_conn_push(struct http_conn *c); /* flushed with others, in this pass */
 bool              http_conn_is_full(const struct http_conn *c);
 
 /* http_exchange.c */

@@ -241,7 +241,7 @@ bool http_push(struct http_exchange *x)
     struct http_conn *c = conn_of(x);
 
     seal_chunk(x);
-    http_conn_flush(c);
+    http_conn_push(c);
     return !http_conn_is_full(c);
 }
 

@@ -13,6 +13,7 @@
 
 enum {
     OUT_LIMIT = 256 << 20,
+    SPARES = 32,                              /* more than write in one go      */
     SPARE_MAX = 64 * 1024,
 
     /* What the kernel may hold unsent for one peer. Without a limit it takes megabytes from
@@ -29,14 +30,15 @@ struct flight {
 
 static void shut_if_drained(struct stream *s);
 
-/* The output memory of whoever wrote last: the next writer takes it from here, so in
+/* The output memory of those who wrote last: the next writers take it from here, so in
  * steady state nothing is allocated and the same cache lines are used again. */
-static struct buf spare;
+static struct buf spares[SPARES];
+static size_t     n_spares;
 
 static void give_memory_back(struct buf *b)
 {
-    if (!spare.p && b->cap <= SPARE_MAX) {
-        spare = *b;
+    if (b->p && n_spares < SPARES && b->cap <= SPARE_MAX) {
+        spares[n_spares++] = *b;
         *b = BUF(OUT_LIMIT);
     }
     buf_release(b);
@@ -44,15 +46,15 @@ static void give_memory_back(struct buf *b)
 
 void streams_release(void)
 {
-    buf_release(&spare);
+    while (n_spares)
+        buf_release(&spares[--n_spares]);
 }
 
 struct buf *stream_out(struct stream *s)
 {
-    if (!s->out.p && spare.p) {
-        s->out = spare;
+    if (!s->out.p && n_spares) {
+        s->out = spares[--n_spares];
         buf_clear(&s->out);
-        spare = BUF(0);
     }
     return &s->out;
 }
