@@ -13,10 +13,12 @@
  * All bytes are made at the start. For each word only its letters and the stamp are put in,
  * right before the write, so the service's own delays are not in the stamp.
  *
- * With --pace each answer goes at N words per second from when it was asked for. All have
- * the same period, so the next word due is always at the head of one queue, and one timer
- * is enough. Without it every answer gets one word per pass, as long as its socket takes
- * them.
+ * With --pace each answer goes at N words per second, as from one of ENGINES that make a step
+ * for all of their answers at once, one engine behind the other. Which one it is depends on
+ * nothing but the answer's number: so the words come in the same pattern however fast the
+ * questions were let through, and no server is given them in larger bunches than another. The
+ * next word due is at the head of one queue, and one timer is enough. Without --pace every
+ * answer gets one word per pass, as long as its socket takes them.
  *
  * It listens on 127.0.0.1, on a free port for HTTP and with --tls on another for HTTPS, and
  * tells them on stdout. TLS resumes sessions by ticket and prefers the cipher that services
@@ -49,6 +51,7 @@
 
 enum {
     BATCH = 512,
+    ENGINES = 25,
     ASKED_MAX = 64 * 1024,   /* a question, with its head */
     SEND_BUFFER = 64 * 1024, /* of the kernel: a slow reader soon holds its stream back */
 };
@@ -98,16 +101,31 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+/* Ordered by when they are due; nearly always it is the last. */
 static void queue_push(struct link *l)
 {
-    l->after = NULL;
+    struct link **at = &run.first;
+
+    if (run.last != NULL && run.last->due <= l->due)
+        at = &run.last->after;
+    while (*at != NULL && (*at)->due <= l->due)
+        at = &(*at)->after;
+    l->after = *at;
+    *at = l;
+    if (l->after == NULL)
+        run.last = l;
     l->queued = true;
-    if (run.last != NULL)
-        run.last->after = l;
-    else
-        run.first = l;
-    run.last = l;
     run.queued++;
+}
+
+static uint64_t next_due(const struct link *l)
+{
+    uint64_t now = now_ns(), phase;
+
+    if (run.period == 0)
+        return 0;
+    phase = run.period / ENGINES * (l->question.number % ENGINES);
+    return now - now % run.period + phase + (now % run.period < phase ? 0 : run.period);
 }
 
 static struct link *queue_shift(void)
@@ -235,7 +253,7 @@ static void link_write_rest(struct link *l)
     link_block(l, false);
     if (!l->answering || l->queued)
         return;
-    l->due = run.period > 0 ? now_ns() + run.period : 0;
+    l->due = next_due(l);
     queue_push(l);
 }
 
@@ -327,7 +345,7 @@ static void answer_start(struct link *l, const char *body)
     }
     choose_words(l, body);
     l->answering = true;
-    l->due = run.period > 0 ? now_ns() + run.period : 0;
+    l->due = next_due(l);
     link_write(l, piece_of_start()->bytes, piece_of_start()->n);
     if (!l->gone && !l->blocked)
         queue_push(l);
