@@ -1,6 +1,7 @@
 #include "turn/bill.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "chat/context.h"
 #include "provider/catalog.h"
 
@@ -11,7 +12,8 @@ enum {
 };
 static const uint64_t MONEY_MAX = INT64_MAX / 2; /* two of them are no overflow */
 
-static struct store *store;
+static const struct budget_call no_limits;
+static struct store            *store;
 
 void bill_use_store(struct store *s)
 {
@@ -95,30 +97,58 @@ static bool is_limited(const struct bill *b)
     return store && b->asker.is_limited;
 }
 
+/* Thousands of turns live at once, and none of them is at this for long. */
+struct reserving {
+    struct budget_call call;
+    struct bill       *bill;
+    bill_told         *told;
+};
+
+static struct budget_call *begin(struct bill *b, void (*done)(struct verb *v), bill_told *told)
+{
+    struct reserving *r = mem_new(sizeof *r);
+
+    r->bill = b;
+    r->told = told;
+    r->call.verb.done = done;
+    b->reserving = r;
+    return &r->call;
+}
+
+/* A reservation that was under way may have been made: it is settled like any other. */
+void bill_drop(struct bill *b)
+{
+    if (!b->reserving)
+        return;
+    verb_drop(&b->reserving->call.verb);
+    mem_free(b->reserving);
+    b->reserving = NULL;
+}
+
 static void on_reserved(struct verb *v)
 {
-    struct bill *b = LIST_OWNER(v, struct bill, call.verb);
-    enum fault   fault = fault_of(&b->call);
+    struct reserving *r = LIST_OWNER(v, struct reserving, call.verb);
+    struct bill      *b = r->bill;
+    enum fault        fault = fault_of(&r->call);
 
     b->was_refused = fault != FAULT_NONE;
-    if (fault && b->call.verb.end != STORE_UNKNOWN)
+    if (fault && v->end != STORE_UNKNOWN)
         b->is_open = false;                   /* there is nothing to settle     */
-    b->told(b, fault);
+    r->told(b, fault, &r->call);
+    bill_drop(b);
 }
 
 void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uint64_t max_time,
-                  void (*told)(struct bill *b, enum fault fault))
+                  bill_told *told)
 {
     uint64_t     completion = completion_of(q, answer);
     struct asker asker = asker_of(&b->asker);
 
     if (!is_limited(b)) {
-        told(b, FAULT_NONE);
+        told(b, FAULT_NONE, &no_limits);
         return;
     }
-    b->told = told;
-    b->call.verb.done = on_reserved;
-    budget_reserve(store, &b->call,
+    budget_reserve(store, begin(b, on_reserved, told),
                    &(struct budget_ask){ .asker = &asker,
                                          .turn = b->turn,
                                          .tokens = b->prompt + completion,
@@ -141,35 +171,32 @@ static struct usage used_so_far(const struct bill *b, const struct tally *tally)
 }
 
 /* What it reads now it reads on top of all that it has read before. */
-static void begin_round(struct bill *b, enum fault fault)
-{
-    if (!fault)
-        b->prompt += b->next_prompt;
-    b->told(b, fault);
-}
-
 static void on_round(struct verb *v)
 {
-    struct bill *b = LIST_OWNER(v, struct bill, call.verb);
+    struct reserving *r = LIST_OWNER(v, struct reserving, call.verb);
+    struct bill      *b = r->bill;
+    enum fault        fault = fault_of(&r->call);
 
-    begin_round(b, fault_of(&b->call));
+    if (!fault)
+        b->prompt += b->next_prompt;
+    r->told(b, fault, &r->call);
+    bill_drop(b);
 }
 
 void bill_go_on(struct bill *b, const struct tally *tally, const struct question *q,
-                uint64_t answer, uint64_t max_time, void (*told)(struct bill *b, enum fault fault))
+                uint64_t answer, uint64_t max_time, bill_told *told)
 {
     uint64_t     prompt = tokens_of_question(q), longest = completion_of(q, answer);
     struct usage used = used_so_far(b, tally);
     struct asker asker = asker_of(&b->asker);
 
-    b->told = told;
-    b->next_prompt = prompt;
     if (!is_limited(b)) {
-        begin_round(b, FAULT_NONE);
+        b->prompt += prompt;
+        told(b, FAULT_NONE, &no_limits);
         return;
     }
-    b->call.verb.done = on_round;
-    budget_go_on(store, &b->call,
+    b->next_prompt = prompt;
+    budget_go_on(store, begin(b, on_round, told),
                  &(struct budget_round){
                      .asker = &asker,
                      .turn = b->turn,
@@ -177,12 +204,6 @@ void bill_go_on(struct bill *b, const struct tally *tally, const struct question
                      .next = prompt + longest,
                      .money = money_for(b->model, used.prompt + prompt, used.completion + longest),
                      .seconds = seconds_of(max_time) });
-}
-
-/* A reservation that was under way may have been made: it is settled like any other. */
-void bill_drop(struct bill *b)
-{
-    verb_drop(&b->call.verb);
 }
 
 void bill_add_unheard(struct bill *b, uint64_t prompt, uint64_t completion)
@@ -205,7 +226,6 @@ void bill_settle(struct bill *b, const struct tally *tally, bool is_failure)
     bool         is_estimated = !is_counted(tally) && has_used;
     struct usage usage = { 0 };
 
-    verb_drop(&b->call.verb);
     if (!b->is_open)
         return;
     if (has_used || is_counted(tally))

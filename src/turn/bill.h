@@ -20,6 +20,12 @@ struct payer {
     bool    is_limited;
 };
 
+struct bill;
+struct reserving;
+
+/* `room` is what its asker may yet use; where no limit speaks of him it says nothing. */
+typedef void bill_told(struct bill *b, enum fault fault, const struct budget_call *room);
+
 struct bill {
     struct payer        asker;
     const struct model *model;
@@ -29,8 +35,7 @@ struct bill {
     uint64_t            unheard;              /* of answers to this turn alone, too */
     bool                is_open;              /* to be settled                  */
     bool                was_refused;
-    struct budget_call  call;
-    void (*told)(struct bill *b, enum fault fault);
+    struct reserving   *reserving;            /* NULL: nobody is being asked    */
 };
 
 void bill_use_store(struct store *s);         /* NULL: nothing is counted       */
@@ -41,10 +46,10 @@ void bill_begin(struct bill *b, const struct asker *asker, const struct question
 /* told() comes once, now or later. `answer` is how many tokens an answer may take that has no
  * limit of its own. */
 void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uint64_t max_time,
-                  void (*told)(struct bill *b, enum fault fault));
+                  bill_told *told);
 /* The same for one more round of the turn, which asks `q`; the bill goes on. */
 void bill_go_on(struct bill *b, const struct tally *tally, const struct question *q,
-                uint64_t answer, uint64_t max_time, void (*told)(struct bill *b, enum fault fault));
+                uint64_t answer, uint64_t max_time, bill_told *told);
 void bill_drop(struct bill *b);               /* told() does not come any more  */
 
 /* A call of the turn whose answer nobody hears: if providers do not count, that counts, too. */

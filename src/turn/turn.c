@@ -156,21 +156,21 @@ static void drop_admit(struct turn *t)
 
 /* ---- afford: may its asker use what it may use ---------------------------------------- */
 
-static void heed_budget(struct turn *t, enum fault fault)
+static void heed_budget(struct turn *t, enum fault fault, const struct budget_call *room)
 {
-    t->advice.after = fault ? t->bill.call.wait * CLOCK_S : 0;
+    t->advice.after = fault ? room->wait * CLOCK_S : 0;
     t->advice.not_again = fault == FAULT_USED_UP;
 }
 
-static void told_of_room(struct bill *b, enum fault fault)
+static void told_of_room(struct bill *b, enum fault fault, const struct budget_call *room)
 {
     struct turn *t = LIST_OWNER(b, struct turn, bill);
 
-    heed_budget(t, fault);
+    heed_budget(t, fault, room);
     LIST_EACH(&t->tale->sinks, k) {
         struct sink *s = LIST_OWNER(k, struct sink, link);
 
-        s->ops->room(s, &b->call);
+        s->ops->room(s, room);
     }
     turn_resume(t, fault);
 }
@@ -195,12 +195,12 @@ static void drop_afford(struct turn *t)
 
 /* ---- go on: may it use another round -------------------------------------------------- */
 
-static void told_of_round(struct bill *b, enum fault fault)
+static void told_of_round(struct bill *b, enum fault fault, const struct budget_call *room)
 {
     struct turn *t = LIST_OWNER(b, struct turn, bill);
 
     if (fault)
-        heed_budget(t, fault);
+        heed_budget(t, fault, room);
     turn_resume(t, fault);
 }
 
