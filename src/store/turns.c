@@ -6,6 +6,7 @@ enum statement {
     CLAIM,
     LOCK_OWNER,
     CLAIM_IN_CHAT,
+    CLAIM_IN_CROWD,
     FIND_CLAIMED,
     FIND_CHAT,
     END,
@@ -45,15 +46,16 @@ enum statement {
 /* Of one turn it is asked whether it has ended and not which state it is in: that would suit
  * the index of the running ones. Everywhere the chat's lock comes before the turn's, so that
  * nobody waits in a ring. The ids of both messages are taken first because the turn names its
- * answer. */
-#define CLAIM_IN_CHAT_SQL                                                                          \
+ * answer. One text for both claims would be planned anew each time: PostgreSQL finds
+ * that without a crowd to look at it is cheaper than a plan for any value. */
+#define CLAIM_IN_CHAT_SQL(has_room)                                                                \
     "WITH at AS (SELECT c.tenant, c.id, nextval('runnel.message_id_seq') AS question, "            \
     "nextval('runnel.message_id_seq') AS answer FROM runnel.chat c WHERE " CHAT_IS " "             \
     "FOR NO KEY UPDATE), "                                                                         \
     "taken AS (INSERT INTO runnel.turn (tenant, id, owner, idempotency_key, question_hash, "       \
     "chat, answer, model, holder, lease_until) "                                                   \
     "SELECT at.tenant, $6, $3, $7, $8::bytea, at.id, at.answer, $9, $10, " LEASE("$11") " "        \
-    "FROM at WHERE " HAS_ROOM "ON CONFLICT DO NOTHING RETURNING tenant, chat), "                   \
+    "FROM at " has_room "ON CONFLICT DO NOTHING RETURNING tenant, chat), "                   \
     "c AS (UPDATE runnel.chat c SET next_seq = c.next_seq + 2, last_message = "                    \
     "CASE WHEN $12 = 'tool' THEN c.last_message ELSE left($13, 200) END, "                         \
     "title = CASE WHEN c.title = '' THEN $16 ELSE c.title END, "                                   \
@@ -97,7 +99,8 @@ const struct pg_statement turn_statements[] = {
                 "model, holder, lease_until) VALUES ($1, $2, $3, $4, $5::bytea, $6, $7, " LEASE(
                     "$8") ") ON CONFLICT DO NOTHING" },
     [LOCK_OWNER] = { "turn_lock_owner", CROWD_LOCK },
-    [CLAIM_IN_CHAT] = { "turn_claim_in_chat", CLAIM_IN_CHAT_SQL },
+    [CLAIM_IN_CHAT] = { "turn_claim_in_chat", CLAIM_IN_CHAT_SQL("") },
+    [CLAIM_IN_CROWD] = { "turn_claim_in_crowd", CLAIM_IN_CHAT_SQL("WHERE " HAS_ROOM) },
     [FIND_CLAIMED] = { "turn_find_claimed",
                        "SELECT " COLUMNS ", coalesce(t.question_hash = $5::bytea, true), "
                        "t.id = $4 " FROM_TURN "WHERE t.tenant = $1 AND t.owner = $2 AND "
@@ -273,10 +276,10 @@ static void put_plain_claim(struct pg_work *w, const struct whose *whose,
     put_lease(w, t->lease);
 }
 
-static void put_claim_in_chat(struct pg_work *w, const struct whose *whose,
+static void put_claim_in_chat(struct pg_work *w, enum statement claim, const struct whose *whose,
                               const struct turn_taking *t)
 {
-    pg_step(w, &turn_statements[CLAIM_IN_CHAT]);
+    pg_step(w, &turn_statements[claim]);
     put_chat(w, whose, t->chat);
     pg_text(w, t->id);
     put_text_or_null(w, t->key);
@@ -289,9 +292,6 @@ static void put_claim_in_chat(struct pg_work *w, const struct whose *whose,
     pg_text(w, t->name);
     put_json(w, t->more);
     pg_text(w, t->title);
-    pg_int(w, (int64_t)t->crowd.running);
-    pg_int(w, (int64_t)t->crowd.in_flight);
-    put_recent(w, &t->crowd);
 }
 
 static void put_find_claimed(struct pg_work *w, const struct whose *whose, struct str key,
@@ -313,7 +313,10 @@ static void claim_in_crowd(struct store *s, struct turn_call *c, const struct wh
     pg_step(work, &turn_statements[LOCK_OWNER]);
     put_whose(work, w);
     pg_bool(work, true);
-    put_claim_in_chat(work, w, t);
+    put_claim_in_chat(work, CLAIM_IN_CROWD, w, t);
+    pg_int(work, (int64_t)t->crowd.running);
+    pg_int(work, (int64_t)t->crowd.in_flight);
+    put_recent(work, &t->crowd);
     put_find_claimed(work, w, t->key, t->id, t->question_hash);
     pg_step(work, &turn_statements[FIND_CHAT]);
     put_chat(work, w, t->chat);
@@ -333,7 +336,7 @@ void turn_claim(struct store *s, struct turn_call *c, const struct whose *w,
     }
     work = begin(s, c, &claim_kind);
     if (t->keeps_chat)
-        put_claim_in_chat(work, w, t);
+        put_claim_in_chat(work, CLAIM_IN_CHAT, w, t);
     else
         put_plain_claim(work, w, t);
     put_find_claimed(work, w, t->key, t->id, t->question_hash);
