@@ -95,7 +95,8 @@ static const char *const rows[] = {
     "message_last(" CHAT ", " ROLES ", 50, 21)",
     "message_search(" ANNA ", 'word', 5)",
     "message_annotate(" CHAT ", 5, '{}')",
-    "turn_claim_in_chat(" CHAT ", 'new', 'k', NULL, 'm', 'p1', 30000, 'user', 'a', '', '{}', '', "
+    "turn_claim_in_chat(" CHAT ", 'new', 'k', NULL, 'm', 'p1', 30000, 'user', 'a', '', '{}', '')",
+    "turn_claim_in_crowd(" CHAT ", 'new', 'k', NULL, 'm', 'p1', 30000, 'user', 'a', '', '{}', '', "
     "5, 15, 1800)",
     "turn_find_claimed(1, 'anna', 'k1', 'new', NULL)",
     "turn_end(1, 't101', 'p1', 'complete', '', 'stop', 1, 2, 'a', '', NULL, NULL, '{}', '', 5, "
@@ -234,7 +235,7 @@ static void close_pool(struct pg_pool *pool)
 /* A claim counts what runs in the owner's chats, but only in those that were touched of late. */
 static bool walks_all_chats(struct str plan, const char *statement)
 {
-    if (strcmp(statement, "turn_claim_in_chat") != 0)
+    if (strcmp(statement, "turn_claim_in_crowd") != 0)
         return check_has(plan, STR("chat_by_"));
     return !check_has(plan, STR("AND (updated_at > ")) || check_has(plan, STR("chat_by_time")) ||
            check_has(plan, STR("chat_by_birth")) || check_has(plan, STR("chat_by_context"));
@@ -253,6 +254,7 @@ TEST(a_young_database_is_searched_by_its_keys)
         { "message_append", "chat_pkey" },
         { "message_last", "message_tenant_chat_seq_key" },
         { "turn_claim_in_chat", "chat_pkey" },
+        { "turn_claim_in_crowd", "chat_pkey" },
         { "turn_find_claimed", "turn_pkey" },
         { "turn_find(", "turn_pkey" },
         { "turn_find_ended", "turn_pkey" },
