@@ -1,6 +1,7 @@
 #include "store/turns.h"
 
 #include "base/clock.h"
+#include "store/turns_sql.h"
 
 enum statement {
     CLAIM,
@@ -20,84 +21,11 @@ enum statement {
     STATEMENTS,
 };
 
-#define COLUMNS                                                                                    \
-    "t.id, t.owner, t.idempotency_key, t.state, t.fault, t.model, t.finish, "                      \
-    "CASE WHEN t.state <> 'streaming' THEN m.content END, "                                        \
-    "CASE WHEN t.state <> 'streaming' THEN m.reasoning END, "                                      \
-    "CASE WHEN t.state <> 'streaming' THEN m.tool_calls END, "                                     \
-    "t.stop_asked, t.has_journal, t.chat, q.id, t.answer, m.seq, t.prompt_tokens, "                \
-    "t.completion_tokens, " MICROS("t.created_at") ", " MICROS("t.ended_at") ", "                  \
-    MICROS("q.created_at") ", " MICROS("m.created_at")
-
-/* The question stands right before the answer. */
-#define FROM_TURN                                                                                  \
-    " FROM runnel.turn t "                                                                         \
-    "LEFT JOIN runnel.message m ON m.tenant = t.tenant AND m.id = t.answer "                       \
-    "LEFT JOIN runnel.message q ON q.tenant = m.tenant AND q.chat = m.chat AND q.seq = m.seq - 1 "
-
-#define LEASE(n) "now() + " n "::bigint * interval '1 millisecond'"
-
-/* He who claims is not counted: neither is there a turn of his, nor does he wait. */
-#define HAS_ROOM                                                                                   \
-    "(SELECT ($17::bigint = 0 OR coalesce(sum(o.running), 0) < $17) AND ($18::bigint = 0 OR "      \
-    "coalesce(sum(o.running + o.waiting), 0) < $18) FROM "                                         \
-    CROWD("$1", "$2", "$3", "$19::bigint") " o WHERE $17 > 0 OR $18 > 0) "
-
-/* Of one turn it is asked whether it has ended and not which state it is in: that would suit
- * the index of the running ones. Everywhere the chat's lock comes before the turn's, so that
- * nobody waits in a ring. The ids of both messages are taken first because the turn names its
- * answer. One text for both claims would be planned anew each time: PostgreSQL finds
- * that without a crowd to look at it is cheaper than a plan for any value. */
-#define CLAIM_IN_CHAT_SQL(has_room)                                                                \
-    "WITH at AS (SELECT c.tenant, c.id, nextval('runnel.message_id_seq') AS question, "            \
-    "nextval('runnel.message_id_seq') AS answer FROM runnel.chat c WHERE " CHAT_IS " "             \
-    "FOR NO KEY UPDATE), "                                                                         \
-    "taken AS (INSERT INTO runnel.turn (tenant, id, owner, idempotency_key, question_hash, "       \
-    "chat, answer, model, holder, lease_until) "                                                   \
-    "SELECT at.tenant, $6, $3, $7, $8::bytea, at.id, at.answer, $9, $10, " LEASE("$11") " "        \
-    "FROM at " has_room "ON CONFLICT DO NOTHING RETURNING tenant, chat), "                   \
-    "c AS (UPDATE runnel.chat c SET next_seq = c.next_seq + 2, last_message = "                    \
-    "CASE WHEN $12 = 'tool' THEN c.last_message ELSE left($13, 200) END, "                         \
-    "title = CASE WHEN c.title = '' THEN $16 ELSE c.title END, "                                   \
-    "last_message_at = clock_timestamp(), updated_at = clock_timestamp() "                         \
-    "FROM taken WHERE c.tenant = taken.tenant AND c.id = taken.chat "                              \
-    "RETURNING c.tenant, c.id, c.next_seq - 2 AS seq) "                                            \
-    "INSERT INTO runnel.message (tenant, id, chat, seq, role, state, content, name, more, turn, "  \
-    "created_at) "                                                                                 \
-    "SELECT c.tenant, at.question, c.id, c.seq, $12, 'complete'::runnel.message_state, $13, "      \
-    "$14, $15::jsonb, $6, clock_timestamp() FROM c, at UNION ALL "                                 \
-    "SELECT c.tenant, at.answer, c.id, c.seq + 1, 'assistant', "                                   \
-    "'streaming'::runnel.message_state, '', '', '{}'::jsonb, $6, clock_timestamp() FROM c, at"
-
-#define END_SQL                                                                                    \
-    "WITH at AS (SELECT FROM runnel.chat c WHERE c.tenant = $1 AND c.id = (SELECT t.chat FROM "     \
-    "runnel.turn t WHERE t.tenant = $1 AND t.id = $2) FOR NO KEY UPDATE), "                        \
-    "t AS (UPDATE runnel.turn t SET state = $4::runnel.message_state, fault = $5, finish = $6, "   \
-    "prompt_tokens = $7, completion_tokens = $8, ended_at = clock_timestamp(), "                   \
-    "lease_until = NULL, has_journal = $16::bytea IS NOT NULL OR EXISTS (SELECT FROM "             \
-    "runnel.journal j WHERE j.tenant = $1 AND j.turn = $2) "                                       \
-    "WHERE t.tenant = $1 AND t.id = $2 AND t.holder = $3 AND t.ended_at IS NULL "               \
-    "AND (SELECT count(*) FROM at) >= 0 "                                                          \
-    "RETURNING t.tenant, t.id, t.chat, t.answer, t.state), "                                       \
-    "j AS (INSERT INTO runnel.journal AS j (tenant, turn, seq, events) "                           \
-    "SELECT t.tenant, t.id, $15, $16::bytea FROM t WHERE $16 IS NOT NULL "                         \
-    "ON CONFLICT (tenant, turn, seq) DO UPDATE SET events = excluded.events "                      \
-    "WHERE length(j.events) < length(excluded.events)), "                                          \
-    "m AS (UPDATE runnel.message m SET state = t.state, content = $9, reasoning = $10, "           \
-    "tool_calls = $11::jsonb, tokens_used = $12, more = m.more || $13::jsonb "                     \
-    "FROM t WHERE m.tenant = t.tenant AND m.id = t.answer) "                                       \
-    "UPDATE runnel.chat c SET last_message = CASE WHEN $9 = '' THEN c.last_message "               \
-    "ELSE left($9, 200) END, last_message_at = clock_timestamp(), "                                \
-    "updated_at = clock_timestamp(), prompt_tokens = c.prompt_tokens + $7, "                       \
-    "completion_tokens = c.completion_tokens + $8, provider_session = "                            \
-    "CASE WHEN $14 = '' THEN c.provider_session ELSE $14 END "                                     \
-    "FROM t WHERE c.tenant = t.tenant AND c.id = t.chat"
-
 const struct pg_statement turn_statements[] = {
     [CLAIM] = { "turn_claim",
                 "INSERT INTO runnel.turn (tenant, owner, id, idempotency_key, question_hash, "
                 "model, holder, lease_until) VALUES ($1, $2, $3, $4, $5::bytea, $6, $7, " LEASE(
-                    "$8") ") ON CONFLICT DO NOTHING" },
+                    "$8") ") ON CONFLICT DO NOTHING RETURNING " MICROS("created_at") },
     [LOCK_OWNER] = { "turn_lock_owner", CROWD_LOCK },
     [CLAIM_IN_CHAT] = { "turn_claim_in_chat", CLAIM_IN_CHAT_SQL("") },
     [CLAIM_IN_CROWD] = { "turn_claim_in_crowd", CLAIM_IN_CHAT_SQL("WHERE " HAS_ROOM) },
@@ -236,11 +164,9 @@ static void judge_claim(struct verb *v)
     }
 }
 
-static const struct verb_kind claim_kind = { do_and_find_rows, judge_claim };
+enum { FIND_CLAIMED_STEP, FIND_CHAT_STEP };
 
-enum { LOCK_OWNER_STEP, CLAIM_STEP, FIND_CLAIMED_STEP, FIND_CHAT_STEP };
-
-static void claim_in_crowd_rows(struct verb *v, size_t step, const struct pg_rows *rows)
+static void who_has_room_rows(struct verb *v, size_t step, const struct pg_rows *rows)
 {
     if (step == FIND_CLAIMED_STEP)
         read_turn(v, rows);
@@ -257,7 +183,50 @@ static void judge_claim_in_crowd(struct verb *v)
     }
 }
 
-static const struct verb_kind claim_in_crowd_kind = { claim_in_crowd_rows, judge_claim_in_crowd };
+/* The rows of both messages, the question's first; of a turn that keeps none, one that knows
+ * only when it was taken. */
+static void read_taken(struct verb *v, const struct pg_rows *rows)
+{
+    struct turn_call *c = call_of(v);
+    struct kept_turn *t = &c->turn;
+
+    c->found = c->fits = c->is_ours = pg_n_rows(rows) > 0;
+    if (!c->found)
+        return;
+    t->state = KEPT_STREAMING;
+    t->created_at = pg_get_int(rows, 0, 0);
+    if (pg_n_rows(rows) < 2)
+        return;
+    t->chat = pg_get_int(rows, 0, 1);
+    t->question = pg_get_int(rows, 0, 2);
+    t->question_at = pg_get_int(rows, 0, 4);
+    t->answer = pg_get_int(rows, 1, 2);
+    t->answer_seq = pg_get_int(rows, 1, 3);
+    t->answer_at = pg_get_int(rows, 1, 4);
+}
+
+static void claim_rows(struct verb *v, size_t step, const struct pg_rows *rows)
+{
+    if (step == 0)
+        read_taken(v, rows);
+}
+
+static void claim_in_crowd_rows(struct verb *v, size_t step, const struct pg_rows *rows)
+{
+    if (step == 1)                            /* behind the lock                */
+        read_taken(v, rows);
+}
+
+static bool is_not_taken(struct verb *v)
+{
+    return !call_of(v)->found;
+}
+
+static const struct verb_kind   claim_kind = { claim_rows, judge_claim };
+static const struct verb_kind   claim_in_crowd_kind = { claim_in_crowd_rows, judge_claim };
+static const struct verb_second who_has_it = { { find_rows, judge_claim }, is_not_taken };
+static const struct verb_second who_has_room = { { who_has_room_rows, judge_claim_in_crowd },
+                                                 is_not_taken };
 
 static void put_lease(struct pg_work *w, uint64_t lease)
 {
@@ -305,50 +274,57 @@ static void put_find_claimed(struct pg_work *w, const struct whose *whose, struc
     put_bytes_or_null(w, question_hash);
 }
 
-static void claim_in_crowd(struct store *s, struct turn_call *c, const struct whose *w,
-                           const struct turn_taking *t)
+static void put_claim_in_crowd(struct pg_work *w, const struct whose *whose,
+                               const struct turn_taking *t)
 {
-    struct pg_work *work = begin(s, c, &claim_in_crowd_kind);
-
-    pg_step(work, &turn_statements[LOCK_OWNER]);
-    put_whose(work, w);
-    pg_bool(work, true);
-    put_claim_in_chat(work, CLAIM_IN_CROWD, w, t);
-    pg_int(work, (int64_t)t->crowd.running);
-    pg_int(work, (int64_t)t->crowd.in_flight);
-    put_recent(work, &t->crowd);
-    put_find_claimed(work, w, t->key, t->id, t->question_hash);
-    pg_step(work, &turn_statements[FIND_CHAT]);
-    put_chat(work, w, t->chat);
-    verb_send(&c->verb);
+    pg_step(w, &turn_statements[LOCK_OWNER]);
+    put_whose(w, whose);
+    pg_bool(w, true);
+    put_claim_in_chat(w, CLAIM_IN_CROWD, whose, t);
+    pg_int(w, (int64_t)t->crowd.running);
+    pg_int(w, (int64_t)t->crowd.in_flight);
+    put_recent(w, &t->crowd);
 }
 
-/* Whoever comes second waits in the first step for the one who came first, and sees in the
- * second what that one kept. */
+/* What the claim itself does not bring. */
+static void remember_taking(struct turn_call *c, const struct whose *w, const struct turn_taking *t)
+{
+    struct arena *a = &c->verb.arena;
+
+    c->turn.id = arena_str(a, t->id);
+    c->turn.owner = arena_str(a, w->owner);
+    c->turn.key = arena_str(a, t->key);
+    c->turn.model = arena_str(a, t->model);
+}
+
+/* Whoever comes second waits in the claim for the one who came first, takes nothing, and asks
+ * after that for what that one kept. */
 void turn_claim(struct store *s, struct turn_call *c, const struct whose *w,
                 const struct turn_taking *t)
 {
-    struct pg_work *work;
+    bool            has_crowd = t->keeps_chat && (t->crowd.running || t->crowd.in_flight);
+    struct pg_work *work = begin(s, c, has_crowd ? &claim_in_crowd_kind : &claim_kind);
 
-    if (t->keeps_chat && (t->crowd.running || t->crowd.in_flight)) {
-        claim_in_crowd(s, c, w, t);
-        return;
-    }
-    work = begin(s, c, &claim_kind);
-    if (t->keeps_chat)
+    remember_taking(c, w, t);
+    if (has_crowd)
+        put_claim_in_crowd(work, w, t);
+    else if (t->keeps_chat)
         put_claim_in_chat(work, CLAIM_IN_CHAT, w, t);
     else
         put_plain_claim(work, w, t);
+    work = verb_next(&c->verb, has_crowd ? &who_has_room : &who_has_it);
     put_find_claimed(work, w, t->key, t->id, t->question_hash);
+    if (has_crowd) {
+        pg_step(work, &turn_statements[FIND_CHAT]);
+        put_chat(work, w, t->chat);
+    }
     verb_send(&c->verb);
 }
-
-static const struct verb_kind find_key_kind = { find_rows, judge_claim };
 
 void turn_find_key(struct store *s, struct turn_call *c, const struct whose *w, struct str key,
                    struct str question_hash)
 {
-    struct pg_work *work = begin(s, c, &find_key_kind);
+    struct pg_work *work = begin(s, c, &who_has_it.kind);
 
     put_find_claimed(work, w, key, STR(""), question_hash);
     verb_send(&c->verb);

@@ -105,6 +105,11 @@ static void judge_refusal(struct verb *v, const struct pg_work *w)
         log_refusal(r, w->sqlstate);
 }
 
+static bool is_second(const struct verb *v)
+{
+    return v->second && v->kind == &v->second->kind;
+}
+
 static void judge(struct verb *v, enum pg_end end, const struct pg_work *w)
 {
     switch (end) {
@@ -116,6 +121,8 @@ static void judge(struct verb *v, enum pg_end end, const struct pg_work *w)
         break;
     case PG_REFUSED: w->is_foreign ? judge_foreign(v, w) : judge_refusal(v, w); break;
     }
+    if (is_second(v) && (v->end == STORE_BUSY || v->end == STORE_AWAY))
+        set_end(v, STORE_UNKNOWN, "the database did not say what came of it");
     if (v->end == STORE_OK && v->kind->judge)
         v->kind->judge(v);
     if (v->end == STORE_NOT_FOUND)
@@ -130,11 +137,31 @@ static void on_rows(struct pg_work *w, size_t step, const struct pg_rows *rows)
         v->kind->rows(v, step, rows);
 }
 
+static void drop_next(struct verb *v)
+{
+    if (v->next)
+        pg_work_free(v->next);
+    v->next = NULL;
+}
+
+static void send_next(struct verb *v)
+{
+    v->work = v->next;
+    v->next = NULL;
+    v->kind = &v->second->kind;
+    verb_send(v);
+}
+
 static void on_done(struct pg_work *w, enum pg_end end)
 {
     struct verb *v = w->owner;
 
     v->work = NULL;
+    if (v->next && end == PG_DONE && v->second->is_needed(v)) {
+        send_next(v);
+        return;
+    }
+    drop_next(v);
     judge(v, end, w);
     v->done(v);                               /* which may free it              */
 }
@@ -150,8 +177,16 @@ struct pg_work *verb_begin(struct store *s, struct verb *v, const struct verb_ki
     v->kind = kind;
     v->store = s;
     v->words = (struct str){ NULL, 0 };
+    v->second = NULL;
     v->work = pg_work_new(&verb_ops, v);
     return v->work;
+}
+
+struct pg_work *verb_next(struct verb *v, const struct verb_second *second)
+{
+    v->second = second;
+    v->next = pg_work_new(&verb_ops, v);
+    return v->next;
 }
 
 void verb_send(struct verb *v)
@@ -164,6 +199,7 @@ void verb_drop(struct verb *v)
     if (v->work)
         pg_forget(v->work);
     v->work = NULL;
+    drop_next(v);
     arena_release(&v->arena);
 }
 

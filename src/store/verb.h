@@ -41,6 +41,12 @@ struct verb_kind {
     void (*judge)(struct verb *v);            /* all was done: `end` may become another */
 };
 
+/* A second unit, asked if the first one was done and that was not enough. */
+struct verb_second {
+    struct verb_kind kind;
+    bool (*is_needed)(struct verb *v);
+};
+
 struct verb {
     void (*done)(struct verb *v);             /* the caller's                   */
     enum store_end end;
@@ -49,17 +55,21 @@ struct verb {
     struct arena   arena;                     /* owns what it brought           */
 
     /* The store's own. */
-    const struct verb_kind *kind;
-    struct store           *store;
-    struct pg_work         *work;             /* NULL: not under way            */
+    const struct verb_kind   *kind;
+    struct store             *store;
+    struct pg_work           *work;           /* NULL: not under way            */
+    const struct verb_second *second;         /* NULL: there is none            */
+    struct pg_work           *next;           /* its unit, until it is sent     */
 };
 
 /* Nobody wants to hear of it any more, nor to see what it brought. If it is under way it may
  * be done all the same. Needed once for every verb that was used; harmless after that. */
 void verb_drop(struct verb *v);
 
-/* For the store's own files: the steps of the unit come between these two. */
+/* For the store's own files: the steps of the unit come between begin and send, and so do those
+ * of the second one. */
 struct pg_work *verb_begin(struct store *s, struct verb *v, const struct verb_kind *kind);
+struct pg_work *verb_next(struct verb *v, const struct verb_second *second);
 void            verb_send(struct verb *v);
 
 struct str verb_text(struct verb *v, const struct pg_rows *rows, size_t row, int column);

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "chat/event_bytes.h"
 #include "database/kept.h"
+#include "pg/pg_now.h"
 
 static const struct whose *const strangers[] = { &bob, &eve };
 
@@ -203,6 +204,32 @@ TEST(nothing_is_claimed_in_a_chat_that_is_not_ones_own)
     check_end(c, STORE_REFUSED);
     check_count("0", "SELECT count(*) FROM runnel.turn WHERE id = 'stranger'");
     verb_drop(&c.verb);
+    close_store();
+}
+
+/* Who was first is asked behind the claim. A process that lost its connection has perhaps claimed
+ * the turn itself, and must not take "not done" for an answer. */
+TEST(nobody_knows_what_came_of_a_claim_whose_second_question_fails)
+{
+    struct pg_now     *db = pg_now_open(cluster_url(), 5 * CLOCK_S, (char[PG_WHY_MAX]){ 0 });
+    struct turn_taking t = taking("whose-1", "whose", NULL);
+    struct turn_call   c = { 0 };
+
+    open_store(2);
+    AWAIT(c, turn_claim(store, &c, &anna, &t));
+    check_end(c, STORE_OK);
+    t.id = STR("whose-2");
+    assert_true(db && pg_now_do(db, "BEGIN"));
+    assert_true(pg_now_do(db, "LOCK TABLE runnel.message IN ACCESS EXCLUSIVE MODE"));
+    AWAIT(c, turn_claim(store, &c, &anna, &t));
+    check_end(c, STORE_UNKNOWN);
+    assert_true(pg_now_do(db, "COMMIT"));
+    AWAIT(c, turn_claim(store, &c, &anna, &t));
+    check_end(c, STORE_OK);
+    assert_int_equal(c.claim, CLAIM_RUNNING);
+    check_text(c.turn.id, "whose-1");
+    verb_drop(&c.verb);
+    pg_now_close(db);
     close_store();
 }
 
@@ -749,6 +776,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_claim_keeps_both_messages),
         cmocka_unit_test(a_key_is_claimed_once),
+        cmocka_unit_test(nobody_knows_what_came_of_a_claim_whose_second_question_fails),
         cmocka_unit_test(nothing_is_claimed_in_a_chat_that_is_not_ones_own),
         cmocka_unit_test(of_two_hundred_who_claim_one_key_one_is_fresh),
         cmocka_unit_test(of_many_who_claim_one_key_one_is_fresh_even_if_connections_break),
