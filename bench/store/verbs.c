@@ -57,11 +57,12 @@ static void check(const struct verb *v)
 /* ---- pairs ----------------------------------------------------------------------------- */
 
 static struct turn_call *claims;
+static int64_t          *chats;
 static struct deadline   phase;
 
 static void claim(struct turn_call *c)
 {
-    char               id[IDS], uid[IDS];
+    char               id[IDS];
     struct turn_taking t = { .holder = STR("bench"),
                              .model = STR("echo"),
                              .lease = LEASE_S * CLOCK_S,
@@ -70,7 +71,7 @@ static void claim(struct turn_call *c)
                              .content = STR("What is the capital of France, and why?") };
 
     t.id = (struct str){ id, (size_t)snprintf(id, sizeof id, "pair-%zu", claimed) };
-    t.chat.uid = (struct str){ uid, (size_t)snprintf(uid, sizeof uid, "c%zu", claimed % n_chats) };
+    t.chat.id = chats[claimed % n_chats];
     claimed++;
     turn_claim(store, c, &whose, &t);
 }
@@ -113,8 +114,11 @@ static void make_chats(void)
         chat_open(store, &calls[i], &whose, &n);
     }
     loop_run();
-    for (size_t i = 0; i < n_chats; i++)
+    chats = mem_new(n_chats * sizeof *chats);
+    for (size_t i = 0; i < n_chats; i++) {
+        chats[i] = calls[i].n ? calls[i].chats[0].id : 0;
         verb_drop(&calls[i].verb);
+    }
     mem_free(calls);
 }
 
