@@ -37,7 +37,7 @@ const struct pg_statement turn_statements[] = {
     [FIND_CHAT] = { "turn_find_chat", "SELECT 1 FROM runnel.chat c WHERE " CHAT_IS },
     [END] = { "turn_end", END_SQL },
     [FIND_ENDED] = { "turn_find_ended",
-                     "SELECT " COLUMNS ", t.holder = $3 AND t.state <> 'streaming', true " FROM_TURN
+                     "SELECT t.holder = $3 AND t.ended_at IS NOT NULL FROM runnel.turn t "
                      "WHERE t.tenant = $1 AND t.id = $2" },
     [FIND] = { "turn_find", "SELECT " COLUMNS ", true, false " FROM_TURN
                             "WHERE t.tenant = $1 AND t.owner = $2 AND t.id = $3" },
@@ -114,6 +114,11 @@ static void judge_turn(struct verb *v)
 {
     if (!call_of(v)->found)
         v->end = STORE_NOT_FOUND;
+}
+
+static bool is_not_found(struct verb *v)
+{
+    return !call_of(v)->found;
 }
 
 static struct pg_work *begin(struct store *s, struct turn_call *c, const struct verb_kind *kind)
@@ -217,16 +222,11 @@ static void claim_in_crowd_rows(struct verb *v, size_t step, const struct pg_row
         read_taken(v, rows);
 }
 
-static bool is_not_taken(struct verb *v)
-{
-    return !call_of(v)->found;
-}
-
 static const struct verb_kind   claim_kind = { claim_rows, judge_claim };
 static const struct verb_kind   claim_in_crowd_kind = { claim_in_crowd_rows, judge_claim };
-static const struct verb_second who_has_it = { { find_rows, judge_claim }, is_not_taken };
+static const struct verb_second who_has_it = { { find_rows, judge_claim }, is_not_found };
 static const struct verb_second who_has_room = { { who_has_room_rows, judge_claim_in_crowd },
-                                                 is_not_taken };
+                                                 is_not_found };
 
 static void put_lease(struct pg_work *w, uint64_t lease)
 {
@@ -341,7 +341,21 @@ static void judge_end(struct verb *v)
     }
 }
 
-static const struct verb_kind end_kind = { do_and_find_rows, judge_end };
+static void end_rows(struct verb *v, size_t step, const struct pg_rows *rows)
+{
+    if (step == 0)
+        call_of(v)->found = call_of(v)->fits = pg_n_rows(rows) > 0;
+}
+
+static void who_ended_it_rows(struct verb *v, size_t step, const struct pg_rows *rows)
+{
+    (void)step;
+    call_of(v)->found = pg_n_rows(rows) > 0;
+    call_of(v)->fits = call_of(v)->found && pg_get_bool(rows, 0, 0);
+}
+
+static const struct verb_kind   end_kind = { end_rows, judge_end };
+static const struct verb_second who_ended_it = { { who_ended_it_rows, judge_end }, is_not_found };
 
 static void put_ending(struct pg_work *w, const struct turn_ending *e)
 {
@@ -360,20 +374,22 @@ static void put_ending(struct pg_work *w, const struct turn_ending *e)
     put_bytes_or_null(w, e->events);
 }
 
+static void put_held(struct pg_work *w, enum statement what, const struct turn_ending *e)
+{
+    pg_step(w, &turn_statements[what]);
+    pg_int(w, e->tenant);
+    pg_text(w, e->id);
+    pg_text(w, e->holder);
+}
+
 void turn_end(struct store *s, struct turn_call *c, const struct turn_ending *e)
 {
     struct pg_work *work = begin(s, c, &end_kind);
 
-    pg_step(work, &turn_statements[END]);
-    pg_int(work, e->tenant);
-    pg_text(work, e->id);
-    pg_text(work, e->holder);
+    put_held(work, END, e);
     put_ending(work, e);
-    pg_step(work, &turn_statements[FIND_ENDED]);
-    pg_int(work, e->tenant);
-    pg_text(work, e->id);
-    pg_text(work, e->holder);
     put_notify(s, work, NOTIFY, e->id);
+    put_held(verb_next(&c->verb, &who_ended_it), FIND_ENDED, e);
     verb_send(&c->verb);
 }
 

@@ -89,7 +89,7 @@ struct turn_ending {
     struct str   events;                      /* empty: none                    */
 };
 
-/* STORE_CONFLICT: it is not this holder's any more. The last piece may begin where one that
+/* Brings nothing. STORE_CONFLICT: it is not this holder's any more. The last piece may begin where one that
  * was given before began; the longer one is kept. The journal stays for journals_clean(). */
 void turn_end(struct store *s, struct turn_call *c, const struct turn_ending *e);
 

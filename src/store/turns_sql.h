@@ -68,12 +68,13 @@
     "WHERE length(j.events) < length(excluded.events)), "                                          \
     "m AS (UPDATE runnel.message m SET state = t.state, content = $9, reasoning = $10, "           \
     "tool_calls = $11::jsonb, tokens_used = $12, more = m.more || $13::jsonb "                     \
-    "FROM t WHERE m.tenant = t.tenant AND m.id = t.answer) "                                       \
-    "UPDATE runnel.chat c SET last_message = CASE WHEN $9 = '' THEN c.last_message "               \
+    "FROM t WHERE m.tenant = t.tenant AND m.id = t.answer), "                                      \
+    "c AS (UPDATE runnel.chat c SET last_message = CASE WHEN $9 = '' THEN c.last_message "               \
     "ELSE left($9, 200) END, last_message_at = clock_timestamp(), "                                \
     "updated_at = clock_timestamp(), prompt_tokens = c.prompt_tokens + $7, "                       \
     "completion_tokens = c.completion_tokens + $8, provider_session = "                            \
     "CASE WHEN $14 = '' THEN c.provider_session ELSE $14 END "                                     \
-    "FROM t WHERE c.tenant = t.tenant AND c.id = t.chat"
+    "FROM t WHERE c.tenant = t.tenant AND c.id = t.chat) "                                         \
+    "SELECT FROM t"
 
 #endif

@@ -330,6 +330,7 @@ TEST(an_end_is_kept_once_and_everywhere)
     for (int i = 0; i < 2; i++) {
         AWAIT(c, turn_end(store, &c, &e));
         check_end(c, STORE_OK);
+        AWAIT(c, turn_find(store, &c, &anna, e.id));
         assert_int_equal(c.turn.state, KEPT_COMPLETE);
         check_str(c.turn.finish, "stop");
         assert_true(c.turn.ended_at >= c.turn.created_at);
@@ -382,6 +383,7 @@ TEST(every_way_to_end_is_kept_by_its_name)
         e.tokens_used = -1;
         AWAIT(c, turn_end(store, &c, &e));
         check_end(c, STORE_OK);
+        AWAIT(c, turn_find(store, &c, &anna, e.id));
         assert_int_equal(c.turn.state, rows[i].state);
         check_text(c.turn.fault, rows[i].name);
     }
@@ -536,9 +538,9 @@ TEST(a_journal_is_read_from_any_event)
     e.events = buf_str(&last);
     AWAIT(c, turn_end(store, &c, &e));
     check_end(c, STORE_OK);
-    assert_true(c.turn.has_journal);
     AWAIT(c, turn_read(store, &c, &anna, STR("j-1"), 0, 10));
     check_read(&c, "0abc3de5fgh");
+    assert_true(c.turn.has_journal);
     assert_int_equal(c.turn.state, KEPT_COMPLETE);
     buf_release(&last);
     verb_drop(&c.verb);

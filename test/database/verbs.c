@@ -268,7 +268,7 @@ static void try_turns_running(const struct probe *p, struct outcome *o)
 static void tell_turn(struct turn_call *c, struct outcome *o)
 {
     o->end = c->verb.end;
-    o->n = c->turn.id.n > 0;
+    o->n = c->found;
     o->total = (int64_t)c->n_pieces;
     SEE(o, c->turn.id, c->turn.content, c->turn.model);
     for (size_t i = 0; i < c->n_pieces; i++)
