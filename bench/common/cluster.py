@@ -47,8 +47,10 @@ class Cluster:
         return [line.split("\t") for line in done.stdout.splitlines()]
 
     def make_anew(self, runnel):
-        """The schema, and nothing in it."""
-        self.ask("SET client_min_messages = warning; DROP SCHEMA IF EXISTS runnel CASCADE;")
+        """The schema, and nothing in it. Whoever was busy in the old one is sent away first."""
+        self.ask("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE backend_type ="
+                 " 'client backend' AND pid <> pg_backend_pid();"
+                 "SET client_min_messages = warning; DROP SCHEMA IF EXISTS runnel CASCADE;")
         done = subprocess.run([runnel, "migrate"], capture_output=True, text=True,
                               env=dict(os.environ, RUNNEL_DATABASE_URL=self.url))
         if done.returncode:

@@ -29,13 +29,13 @@ struct http_conn {
     bool                 feeding;             /* requests are being read from a piece */
     bool                 ended;               /* the client will send no more   */
     bool                 trusted;             /* the peer is one of our proxies */
-    uint64_t             requests;
     struct deadline      deadline;            /* of the state                   */
     uint64_t             progress;            /* of the output, when it was armed */
     struct note          go_on;               /* pending bytes may be read      */
     struct buf           pending;
     struct http_reader  *reader;              /* NULL: no request is looked at  */
     union address        peer;
+    uint32_t             requests;            /* so far                         */
 };
 
 /* http_conn.c */

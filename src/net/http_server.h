@@ -41,11 +41,11 @@ struct http_exchange {
 
     char             id[HTTP_ID_SIZE];        /* the request id                 */
     char             client[ADDRESS_TEXT_SIZE];
+    bool             logged;                  /* the app's own                  */
     enum http_method method;
     int              status;                  /* 0: not answered yet            */
     uint64_t         started;                 /* clock, ns                      */
     const void      *route;                   /* the app's own                  */
-    bool             logged;                  /* the app's own                  */
     void            *who;                     /* the app's own                  */
 };
 

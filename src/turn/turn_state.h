@@ -42,12 +42,18 @@ struct work;
 struct shortening;
 
 struct turn {
-    enum step   step;
-    bool        waiting;                      /* asked, and not yet answered    */
-    enum fault  came;                         /* what the last ask came to      */
-    enum fault  interrupt;                    /* the first reason to end early  */
-    enum fault  fault;                        /* how it ended; NONE is well     */
-    struct note note;
+    enum step      step;
+    bool           waiting;                   /* asked, and not yet answered    */
+    bool           chosen;                    /* the plan has somebody for us   */
+    bool           paused;
+    enum fault     came;                      /* what the last ask came to      */
+    enum fault     interrupt;                 /* the first reason to end early  */
+    enum fault     fault;                     /* how it ended; NONE is well     */
+    enum fault     failed;                    /* of the last call, or why there was none */
+    enum finish    finish;
+    enum leaving   on_leave;
+    struct grammar grammar;
+    struct note    note;
 
     struct place    place;                    /* in this process                */
     struct bill     bill;
@@ -62,21 +68,15 @@ struct turn {
     struct catalog      *catalog;
     const struct model  *model;
     struct plan          plan;   /* whom we ask                    */
-    bool                 chosen; /* the plan has somebody for us   */
-    enum fault           failed; /* of the last call, or why there was none */
     const struct target *last_asked;
     struct call         *call;
-    bool                 paused;
 
     struct tale      *tale;      /* NULL: somebody else tells it   */
     struct memory    *memory;    /* NULL: nothing of it is kept    */
     struct work      *work;      /* NULL: it may use no tools      */
     struct tenant_ask equipment;              /* what of tools its tenant has   */
-    enum leaving      on_leave;
     uint64_t          bytes_left; /* drained: of text; else no limit */
-    struct grammar    grammar;
     struct tally      tally;
-    enum finish       finish;
     struct str        words;  /* the provider's own, of its failure */
     struct advice     advice; /* and whether to ask it again    */
 
