@@ -78,16 +78,19 @@ void buf_add_u64(struct buf *b, uint64_t v)
 
 void buf_addf(struct buf *b, const char *format, ...)
 {
+    size_t  room = b->cap - b->n;
     va_list args, again;
     int     n;
 
     va_start(args, format);
     va_copy(again, args);
-    n = vsnprintf(NULL, 0, format, args);
+    n = vsnprintf(room ? b->p + b->n : NULL, room, format, args);
     assert(n >= 0);
     if (buf_reserve(b, (size_t)n)) {
-        grow(b, (size_t)n + 1);               /* for a NUL that we do not keep  */
-        vsnprintf(b->p + b->n, (size_t)n + 1, format, again);
+        if ((size_t)n >= room) {
+            grow(b, (size_t)n + 1);           /* for a NUL that we do not keep  */
+            vsnprintf(b->p + b->n, (size_t)n + 1, format, again);
+        }
         b->n += (size_t)n;
     }
     va_end(again);

@@ -88,11 +88,32 @@ static void add_quoted(struct buf *line, struct str text)
     buf_add_char(line, '"');
 }
 
+/* By hand, as all of a line: there is one for every question. */
+static void add_number(struct buf *line, int64_t n)
+{
+    if (n < 0)
+        buf_add_char(line, '-');
+    buf_add_u64(line, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
+}
+
+/* To the microsecond. */
+static void add_ms(struct buf *line, int64_t ns)
+{
+    uint64_t us = ((ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns) + 500) / 1000;
+    char     part[] = { '.', (char)('0' + us / 100 % 10), (char)('0' + us / 10 % 10),
+                        (char)('0' + us % 10) };
+
+    if (ns < 0 && us)
+        buf_add_char(line, '-');
+    buf_add_u64(line, us / 1000);
+    buf_add(line, (struct str){ part, sizeof part });
+}
+
 static void add_value(struct buf *line, const struct log_field *f)
 {
     switch (f->kind) {
-    case LOG_IS_INT: buf_addf(line, "%lld", (long long)f->number); return;
-    case LOG_IS_MS: buf_addf(line, "%.3f", (double)f->number / 1e6); return;
+    case LOG_IS_INT: add_number(line, f->number); return;
+    case LOG_IS_MS: add_ms(line, f->number); return;
     case LOG_IS_TEXT:
         if (format == LOG_LOGFMT && is_plain(f->text))
             buf_add(line, f->text);
@@ -104,10 +125,14 @@ static void add_value(struct buf *line, const struct log_field *f)
 
 static void add_field(struct buf *line, const struct log_field *f)
 {
+    bool is_first = line->n == 0;
+
     if (format == LOG_JSON)
-        buf_addf(line, line->n ? ",\"%s\":" : "{\"%s\":", f->key);
-    else
-        buf_addf(line, line->n ? " %s=" : "%s=", f->key);
+        buf_add(line, is_first ? STR("{\"") : STR(",\""));
+    else if (!is_first)
+        buf_add_char(line, ' ');
+    buf_add(line, str_of(f->key));
+    buf_add(line, format == LOG_JSON ? STR("\":") : STR("="));
     add_value(line, f);
 }
 

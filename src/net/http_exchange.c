@@ -30,18 +30,38 @@ static void write_persistence(const struct http_conn *c, struct buf *out)
         buf_lit(out, "connection: keep-alive\r\n");
 }
 
+static void write_field(struct buf *out, struct str name, struct str value)
+{
+    buf_add(out, name);
+    buf_lit(out, ": ");
+    buf_add(out, value);
+    buf_lit(out, "\r\n");
+}
+
+static void write_length(struct buf *out, size_t n)
+{
+    buf_lit(out, "content-length: ");
+    buf_add_u64(out, n);
+    buf_lit(out, "\r\n");
+}
+
 static void write_head(struct http_conn *c, const struct http_answer *a, bool has_length)
 {
     struct buf *out = stream_out(&c->stream);
     char        date[30];
 
     clock_http_date(date);
-    buf_addf(out, "HTTP/1.1 %d %s\r\ndate: %s\r\n%s: %s\r\n", a->status, http_reason(a->status),
-             date, c->server->settings->request_id_header.p, c->x.id);
+    buf_lit(out, "HTTP/1.1 ");
+    buf_add_u64(out, (uint64_t)a->status);
+    buf_add_char(out, ' ');
+    buf_add(out, str_of(http_reason(a->status)));
+    buf_lit(out, "\r\n");
+    write_field(out, STR("date"), str_of(date));
+    write_field(out, c->server->settings->request_id_header, str_of(c->x.id));
     if (a->type.n)
-        buf_addf(out, "content-type: %.*s\r\n", STR_ARG(a->type));
+        write_field(out, STR("content-type"), a->type);
     if (has_length && a->status != 204)
-        buf_addf(out, "content-length: %zu\r\n", a->body.n);
+        write_length(out, a->body.n);
     else if (!has_length && c->x.chunked)
         buf_lit(out, "transfer-encoding: chunked\r\n");
     if (c->x.phase != HTTP_UPGRADED)

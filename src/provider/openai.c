@@ -12,7 +12,9 @@ static void write_message(const struct message *m, struct buf *out)
         buf_add(out, m->raw);
         return;
     }
-    buf_addf(out, "{\"role\":\"%s\",\"content\":", role_name(m->role));
+    buf_lit(out, "{\"role\":\"");
+    buf_add(out, str_of(role_name(m->role)));
+    buf_lit(out, "\",\"content\":");
     json_add_str(out, m->text);
     buf_lit(out, "}");
 }
@@ -56,9 +58,11 @@ static bool is_azure(const struct provider *p)
 
 static void write_fields(const struct provider *p, struct str key, struct buf *out)
 {
-    if (key.n)
-        buf_addf(out, is_azure(p) ? "api-key: %.*s\r\n" : "authorization: Bearer %.*s\r\n",
-                 STR_ARG(key));
+    if (!key.n)
+        return;
+    buf_add(out, is_azure(p) ? STR("api-key: ") : STR("authorization: Bearer "));
+    buf_add(out, key);
+    buf_lit(out, "\r\n");
 }
 
 static void write_path(const struct provider *p, const struct question *q, struct str model,

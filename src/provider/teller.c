@@ -23,7 +23,7 @@ static void say(struct teller *t, const struct event *ev)
 /* Nothing that could be its other half comes any more. */
 static void give_up_half(struct teller *t)
 {
-    struct event ev = { .type = t->half_of.type, .text = HALF_LOST, .tool.index = t->half_of.tool };
+    struct event ev = { .type = t->half_type, .text = HALF_LOST, .tool.index = t->half_tool };
 
     t->half = 0;
     say(t, &ev);
@@ -31,7 +31,7 @@ static void give_up_half(struct teller *t)
 
 static bool goes_on_with_half(const struct teller *t, const struct event *ev)
 {
-    return ev->type == t->half_of.type && ev->tool.index == t->half_of.tool;
+    return ev->type == t->half_type && ev->tool.index == t->half_tool;
 }
 
 static void put(struct teller *t, struct event ev)
@@ -56,8 +56,8 @@ static void put_text(struct teller *t, struct event ev)
     if (t->half && !goes_on_with_half(t, &ev))
         give_up_half(t);
     half_join(&t->half, ev.text, &joined);
-    t->half_of.type = ev.type;
-    t->half_of.tool = ev.tool.index;
+    t->half_type = ev.type;
+    t->half_tool = ev.tool.index;
     ev.text = buf_str(&joined);
     if (ev.text.n || ev.tool.name.n || !had_text)
         say(t, &ev);

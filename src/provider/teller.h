@@ -15,17 +15,15 @@ enum { TELLER_SECRETS = 3 };
 struct teller {
     struct outlet out;
     bool          started, has_usage, ended;
-    uint16_t      half;                       /* waits for the other; 0: none   */
 
     /* The source says: may it end here, has it ended. */
     enum { ANSWER_OPEN, ANSWER_WHOLE, ANSWER_DONE } progress;
-    struct {
-        enum event_type type;
-        uint64_t        tool;
-    } half_of;
-    struct usage  usage;
-    struct str    secrets[TELLER_SECRETS];    /* never to be repeated in words  */
-    struct advice advice;
+    uint16_t        half;                     /* waits for the other; 0: none   */
+    enum event_type half_type;                /* of the text that it is of      */
+    uint64_t        half_tool;
+    struct usage    usage;
+    struct str      secrets[TELLER_SECRETS]; /* never to be repeated in words  */
+    struct advice   advice;
     void (*judge)(struct teller *t, enum fault fault);     /* before ERROR; may advise; or NULL */
     struct str session;                                /* the source's, until START      */
 };

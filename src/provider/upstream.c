@@ -208,16 +208,19 @@ static struct buf write_request(const struct provider *p, struct str key,
     struct buf out = BUF(REQUEST_MAX_BYTES), body = BUF(REQUEST_MAX_BYTES);
 
     kind->write_body(p, q, model, &body);
-    buf_addf(&out, "POST %.*s", STR_ARG(p->base.path));
+    buf_lit(&out, "POST ");
+    buf_add(&out, p->base.path);
     kind->write_path(p, q, model, &out);
-    buf_addf(&out, " HTTP/1.1\r\nhost: %.*s\r\n", STR_ARG(p->base.authority));
-    buf_addf(&out,
-             "content-type: application/json\r\naccept: %s\r\n"
-             "accept-encoding: identity\r\nuser-agent: runnel\r\n",
-             q->asked == ASKED_CHAT ? "text/event-stream" : "application/json");
+    buf_lit(&out, " HTTP/1.1\r\nhost: ");
+    buf_add(&out, p->base.authority);
+    buf_lit(&out, "\r\ncontent-type: application/json\r\naccept: ");
+    buf_add(&out, q->asked == ASKED_CHAT ? STR("text/event-stream") : STR("application/json"));
+    buf_lit(&out, "\r\naccept-encoding: identity\r\nuser-agent: runnel\r\n");
     provider_write_headers(p, &out);
     kind->write_fields(p, key, &out);
-    buf_addf(&out, "content-length: %zu\r\n\r\n", body.n);
+    buf_lit(&out, "content-length: ");
+    buf_add_u64(&out, body.n);
+    buf_lit(&out, "\r\n\r\n");
     buf_add(&out, buf_str(&body));
     buf_release(&body);
     return out;
