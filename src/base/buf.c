@@ -76,6 +76,13 @@ void buf_add_u64(struct buf *b, uint64_t v)
     buf_add(b, (struct str){ digits + at, sizeof digits - at });
 }
 
+void buf_add_i64(struct buf *b, int64_t v)
+{
+    if (v < 0)
+        buf_add_char(b, '-');
+    buf_add_u64(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
 void buf_addf(struct buf *b, const char *format, ...)
 {
     size_t  room = b->cap - b->n;

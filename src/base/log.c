@@ -88,15 +88,7 @@ static void add_quoted(struct buf *line, struct str text)
     buf_add_char(line, '"');
 }
 
-/* By hand, as all of a line: there is one for every question. */
-static void add_number(struct buf *line, int64_t n)
-{
-    if (n < 0)
-        buf_add_char(line, '-');
-    buf_add_u64(line, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
-}
-
-/* To the microsecond. */
+/* To the microsecond, and by hand: there is a line for every question. */
 static void add_ms(struct buf *line, int64_t ns)
 {
     uint64_t us = ((ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns) + 500) / 1000;
@@ -112,7 +104,7 @@ static void add_ms(struct buf *line, int64_t ns)
 static void add_value(struct buf *line, const struct log_field *f)
 {
     switch (f->kind) {
-    case LOG_IS_INT: add_number(line, f->number); return;
+    case LOG_IS_INT: buf_add_i64(line, f->number); return;
     case LOG_IS_MS: add_ms(line, f->number); return;
     case LOG_IS_TEXT:
         if (format == LOG_LOGFMT && is_plain(f->text))

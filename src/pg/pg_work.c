@@ -73,17 +73,10 @@ void pg_text(struct pg_work *w, struct str text)
     buf_add_char(&w->bytes, '\0');
 }
 
-static void add_int(struct buf *b, int64_t v)
-{
-    if (v < 0)
-        buf_add_char(b, '-');
-    buf_add_u64(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
-}
-
 void pg_int(struct pg_work *w, int64_t v)
 {
     begin_param(w);
-    add_int(&w->bytes, v);
+    buf_add_i64(&w->bytes, v);
     buf_add_char(&w->bytes, '\0');
 }
 
@@ -162,7 +155,7 @@ void pg_item_bytes(struct pg_work *w, struct str bytes)
 void pg_item_int(struct pg_work *w, int64_t v)
 {
     begin_item(w);
-    add_int(&w->bytes, v);
+    buf_add_i64(&w->bytes, v);
 }
 
 void pg_array_end(struct pg_work *w)
