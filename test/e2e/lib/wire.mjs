@@ -186,9 +186,10 @@ class Connection {
   }
 }
 
-// resetAndDestroy() says a good end before the bad one.
+// resetAndDestroy() says a good end before the bad one. Who has begun to say a good end cannot be
+// reset: he would stay open for ever.
 function breakOff(socket) {
-  socket.resetAndClosing = true;
+  socket.resetAndClosing = !socket.writableEnded;
   socket.destroy();
 }
 
