@@ -375,8 +375,14 @@ static void work_over(struct pg *c)
     c->ops->over(c, w);
 }
 
+static struct pg_rows rows_of(const PGresult *r)
+{
+    return (struct pg_rows){ r, 0, (size_t)PQntuples(r) };
+}
+
 static void take_result(struct pg *c, const PGresult *r)
 {
+    struct pg_rows  rows = rows_of(r);
     struct pg_work *w = LIST_OWNER(list_first(&c->works), struct pg_work, link);
 
     switch (PQresultStatus(r)) {
@@ -384,7 +390,7 @@ static void take_result(struct pg *c, const PGresult *r)
     case PGRES_TUPLES_OK:
     case PGRES_COMMAND_OK:
         if (w->ops && w->ops->rows && !w->failed)
-            w->ops->rows(w, w->at, (const struct pg_rows *)r);
+            w->ops->rows(w, w->at, &rows);
         break;
     default: note_failure(w, r); break;
     }
@@ -394,13 +400,13 @@ static void take_result(struct pg *c, const PGresult *r)
 
 static void take_check(struct pg *c, const PGresult *r)
 {
-    bool        good = PQresultStatus(r) == PGRES_TUPLES_OK;
-    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    bool           good = PQresultStatus(r) == PGRES_TUPLES_OK;
+    const char    *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    struct pg_rows rows = rows_of(r);
 
     c->is_checked = true;
     keep_why(c, good ? "" : PQresultErrorMessage(r));
-    c->is_unfit = !c->server->check->passes(good ? (const struct pg_rows *)r : NULL,
-                                            state ? state : "", c->why);
+    c->is_unfit = !c->server->check->passes(good ? &rows : NULL, state ? state : "", c->why);
 }
 
 /* What goes wrong first is the reason; the rest may follow from it. */

@@ -9,9 +9,10 @@
 #include <string.h>
 
 struct pg_now {
-    PGconn   *conn;
-    PGresult *result;                         /* what the caller reads, or why it failed */
-    char      why[PG_WHY_MAX];
+    PGconn        *conn;
+    PGresult      *result; /* what the caller reads, or why it failed */
+    struct pg_rows rows;
+    char           why[PG_WHY_MAX];
 };
 
 /* ---- the connection ------------------------------------------------------------------ */
@@ -105,7 +106,10 @@ const struct pg_rows *pg_now_ask(struct pg_now *db, const char *sql, const char 
 {
     PGresult *result = PQexecParams(db->conn, sql, (int)n, NULL, params, NULL, NULL, 0);
 
-    return keep(db, result) ? (const struct pg_rows *)db->result : NULL;
+    if (!keep(db, result))
+        return NULL;
+    db->rows = (struct pg_rows){ result, 0, (size_t)PQntuples(result) };
+    return &db->rows;
 }
 
 bool pg_now_do(struct pg_now *db, const char *sql)

@@ -58,7 +58,7 @@ static void show(const struct pg_pool *p)
 
 /* ---- ends of units ------------------------------------------------------------------- */
 
-static void finish(struct pg_work *w, enum pg_end end)
+void pg_tell(struct pg_work *w, enum pg_end end)
 {
     deadline_disarm(&w->patience);
     metric_add_labelled(METRIC_DB_UNITS, pg_end_name(end), "");
@@ -81,7 +81,7 @@ static void waited_too_long(struct deadline *d)
 
     list_take(&p->line, &w->link);
     show(p);
-    finish(w, end_of_waiting(p, w));
+    pg_tell(w, end_of_waiting(p, w));
 }
 
 static void tell_over(struct note *n)
@@ -92,7 +92,7 @@ static void tell_over(struct note *n)
     while ((k = list_pop(&p->over))) {
         struct pg_work *w = LIST_OWNER(k, struct pg_work, link);
 
-        finish(w, w->sqlstate[0] ? PG_REFUSED : end_of_waiting(p, w));
+        pg_tell(w, w->sqlstate[0] ? PG_REFUSED : end_of_waiting(p, w));
     }
 }
 
@@ -120,7 +120,7 @@ static void serve_line(struct pg_pool *p)
 
         deadline_disarm(&w->patience);
         if (w->is_forgotten)
-            finish(w, PG_DONE);
+            pg_tell(w, PG_DONE);
         else
             pg_send(c, w);
     }
@@ -256,7 +256,7 @@ static void on_over(struct pg *c, struct pg_work *w)
     if (hope && may_try_again(w))
         stand_in_front(p, w);
     else
-        finish(w, w->failed ? PG_REFUSED : PG_DONE);
+        pg_tell(w, w->failed ? PG_REFUSED : PG_DONE);
     if (hope && hope->why_not_here)
         pg_break(c, hope->why_not_here);
     else
@@ -283,7 +283,7 @@ static void take_back(struct pg_pool *p, struct pg *c)
         if (may_be_sent_again(w))
             stand_in_front(p, w);
         else
-            finish(w, PG_UNKNOWN);
+            pg_tell(w, PG_UNKNOWN);
     }
 }
 
@@ -358,7 +358,7 @@ static void end_all(struct list *works)
     struct link *k;
 
     while ((k = list_pop(works)))
-        finish(LIST_OWNER(k, struct pg_work, link), PG_AWAY);
+        pg_tell(LIST_OWNER(k, struct pg_work, link), PG_AWAY);
 }
 
 /* Whoever hears of an end may ask for something else: that ends as well. */

@@ -33,6 +33,9 @@ void pg_do(struct pg_pool *p, struct pg_work *w);
 /* Nobody wants to hear of it any more. If it has been sent it may be carried out. */
 void pg_forget(struct pg_work *w);
 
+/* For pg's own files: its owner hears of the end, and it is gone. */
+void pg_tell(struct pg_work *w, enum pg_end end);
+
 bool        pg_pool_is_ready(const struct pg_pool *p);      /* a unit would be sent now */
 bool        pg_pool_is_idle(const struct pg_pool *p);       /* no unit waits or is under way */
 bool        pg_pool_is_unfit(const struct pg_pool *p);      /* it is not: the check says so */

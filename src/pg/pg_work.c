@@ -158,6 +158,12 @@ void pg_item_int(struct pg_work *w, int64_t v)
     buf_add_i64(&w->bytes, v);
 }
 
+void pg_item_null(struct pg_work *w)
+{
+    begin_item(w);
+    buf_lit(&w->bytes, "NULL");
+}
+
 void pg_array_end(struct pg_work *w)
 {
     buf_add_char(&w->bytes, '}');
@@ -166,56 +172,56 @@ void pg_array_end(struct pg_work *w)
 
 /* ---- rows ---------------------------------------------------------------------------- */
 
-static const PGresult *result_of(const struct pg_rows *rows)
+static int row_of(const struct pg_rows *rows, size_t row)
 {
-    return (const PGresult *)rows;
+    return (int)(rows->first + row);
 }
 
 size_t pg_n_rows(const struct pg_rows *rows)
 {
-    return (size_t)PQntuples(result_of(rows));
+    return rows->n;
 }
 
 size_t pg_n_touched(const struct pg_rows *rows)
 {
-    return strtoul(PQcmdTuples((PGresult *)(uintptr_t)rows), NULL, 10);
+    return strtoul(PQcmdTuples((PGresult *)(uintptr_t)rows->result), NULL, 10);
 }
 
 bool pg_is_null(const struct pg_rows *rows, size_t row, int column)
 {
-    return PQgetisnull(result_of(rows), (int)row, column) != 0;
+    return PQgetisnull(rows->result, row_of(rows, row), column) != 0;
 }
 
 struct str pg_get(const struct pg_rows *rows, size_t row, int column)
 {
-    return (struct str){ PQgetvalue(result_of(rows), (int)row, column),
-                         (size_t)PQgetlength(result_of(rows), (int)row, column) };
+    return (struct str){ PQgetvalue(rows->result, row_of(rows, row), column),
+                         (size_t)PQgetlength(rows->result, row_of(rows, row), column) };
 }
 
 int64_t pg_get_int(const struct pg_rows *rows, size_t row, int column)
 {
-    return strtoll(PQgetvalue(result_of(rows), (int)row, column), NULL, 10);
+    return strtoll(PQgetvalue(rows->result, row_of(rows, row), column), NULL, 10);
 }
 
 bool pg_get_bool(const struct pg_rows *rows, size_t row, int column)
 {
-    return PQgetvalue(result_of(rows), (int)row, column)[0] == 't';
+    return PQgetvalue(rows->result, row_of(rows, row), column)[0] == 't';
 }
 
 int pg_n_columns(const struct pg_rows *rows)
 {
-    return PQnfields(result_of(rows));
+    return PQnfields(rows->result);
 }
 
 const char *pg_column_name(const struct pg_rows *rows, int column)
 {
-    return PQfname(result_of(rows), column);
+    return PQfname(rows->result, column);
 }
 
 /* The numbers of the types that every database has are promised not to change. */
 enum pg_kind pg_column_kind(const struct pg_rows *rows, int column)
 {
-    switch (PQftype(result_of(rows), column)) {
+    switch (PQftype(rows->result, column)) {
     case 16: return PG_BOOL;
     case 20:                                  /* bigint                         */
     case 21:                                  /* smallint                       */

@@ -35,7 +35,12 @@ enum pg_end {
 const char *pg_end_name(enum pg_end end);
 
 struct pg_work;
-struct pg_rows;
+
+/* What a step brought, or the part of it that is a unit's own (pg_batch.h). */
+struct pg_rows {
+    const struct pg_result *result;           /* libpq's                        */
+    size_t                  first, n;
+};
 
 struct pg_work_ops {
     void (*rows)(struct pg_work *w, size_t step, const struct pg_rows *rows);   /* may be NULL */
@@ -87,11 +92,12 @@ void pg_array(struct pg_work *w);
 void pg_item(struct pg_work *w, struct str text);
 void pg_item_bytes(struct pg_work *w, struct str bytes);
 void pg_item_int(struct pg_work *w, int64_t v);
+void pg_item_null(struct pg_work *w);
 void pg_array_end(struct pg_work *w);
 
 void pg_work_keep_words(struct pg_work *w, struct str words);   /* for pg's own files */
 
-/* What a step brought. Rows and columns count from 0; they live until rows() returns. */
+/* Rows and columns count from 0; they live until rows() returns. */
 size_t     pg_n_rows(const struct pg_rows *rows);
 size_t     pg_n_touched(const struct pg_rows *rows);          /* by an INSERT, UPDATE, DELETE */
 bool       pg_is_null(const struct pg_rows *rows, size_t row, int column);
