@@ -22,6 +22,7 @@ enum { TIDY_S = 600, PULSE_S = 20 };
 
 struct store {
     struct pg_pool      *pool;
+    struct pg_batches   *claims;
     struct pg_statement *statements;          /* of all files, for the pool     */
     bool                 notifies;
     struct deadline      tidy;
@@ -76,6 +77,7 @@ struct store *store_open(const struct store_settings *settings, char why[PG_WHY_
     s->pool = pg_pool_open(&pool, s->statements, why);
     s->tidy.run = tidy;
     if (s->pool) {
+        s->claims = pg_batches_new(s->pool, &turn_claims);
         store_use_lookups(s, settings->lookups);
         deadline_arm(&s->tidy, clock_now());
         return s;
@@ -101,6 +103,7 @@ void store_close(struct store *s)
     deadline_disarm(&s->tidy);
     store_use_lookups(s, NULL);
     pg_pool_close(s->pool);
+    pg_batches_free(s->claims);
     arena_release(&s->arena);
     mem_free(s->statements);
     mem_free(s);
@@ -187,4 +190,9 @@ bool store_notifies(const struct store *s)
 void store_do(struct store *s, struct pg_work *w)
 {
     pg_do(s->pool, w);
+}
+
+void store_claim(struct store *s, struct pg_work *w)
+{
+    pg_do_with_others(s->claims, w);
 }

@@ -13,7 +13,7 @@
 #define STORE_STORE_H
 
 #include "base/settings.h"
-#include "pg/pg_pool.h"
+#include "pg/pg_batch.h"
 #include "store/verb.h"
 
 struct store_settings {
@@ -47,5 +47,6 @@ const char *store_why(const struct store *s); /* it is not                      
 struct lookups *store_lookups(const struct store *s);       /* NULL: none       */
 bool            store_notifies(const struct store *s);
 void            store_do(struct store *s, struct pg_work *w);
+void store_claim(struct store *s, struct pg_work *w); /* a turn, in a chat of that number */
 
 #endif

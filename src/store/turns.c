@@ -7,6 +7,7 @@ enum statement {
     CLAIM,
     LOCK_OWNER,
     CLAIM_IN_CHAT,
+    CLAIM_IN_CHATS,
     CLAIM_IN_CROWD,
     FIND_CLAIMED,
     FIND_CHAT,
@@ -27,8 +28,9 @@ const struct pg_statement turn_statements[] = {
                 "model, holder, lease_until) VALUES ($1, $2, $3, $4, $5::bytea, $6, $7, " LEASE(
                     "$8") ") ON CONFLICT DO NOTHING RETURNING " MICROS("created_at") },
     [LOCK_OWNER] = { "turn_lock_owner", CROWD_LOCK },
-    [CLAIM_IN_CHAT] = { "turn_claim_in_chat", CLAIM_IN_CHAT_SQL("") },
-    [CLAIM_IN_CROWD] = { "turn_claim_in_crowd", CLAIM_IN_CHAT_SQL("WHERE " HAS_ROOM) },
+    [CLAIM_IN_CHAT] = { "turn_claim_in_chat", CLAIM_SQL(ONE_QUESTION, "") },
+    [CLAIM_IN_CHATS] = { "turn_claim_in_chats", CLAIM_SQL(MANY_QUESTIONS, IN_ORDER_OF_KEYS) },
+    [CLAIM_IN_CROWD] = { "turn_claim_in_crowd", CLAIM_SQL(ONE_QUESTION, "WHERE " HAS_ROOM) },
     [FIND_CLAIMED] = { "turn_find_claimed",
                        "SELECT " COLUMNS ", coalesce(t.question_hash = $5::bytea, true), "
                        "t.id = $4 " FROM_TURN "WHERE t.tenant = $1 AND t.owner = $2 AND "
@@ -58,6 +60,16 @@ const struct pg_statement turn_statements[] = {
     [NOTIFY] = { "turn_notify", "SELECT pg_notify('runnel_turn', $1)" },
     [NOTIFY_STOP] = { "turn_notify_stop", "SELECT pg_notify('runnel_stop', $1)" },
     [STATEMENTS] = { NULL, NULL },
+};
+
+/* By the places of the parameters and of what is returned (turns_sql.h). */
+enum { CLAIM_CHAT = 3, CLAIM_TURN = 5, TAKEN_TURN = 5 };
+
+const struct pg_batch_rule turn_claims = {
+    .together = &turn_statements[CLAIM_IN_CHATS],
+    .apart = CLAIM_CHAT,
+    .name = CLAIM_TURN,
+    .name_column = TAKEN_TURN,
 };
 
 /* ---- rows ------------------------------------------------------------------------------ */
@@ -297,28 +309,38 @@ static void remember_taking(struct turn_call *c, const struct whose *w, const st
     c->turn.model = arena_str(a, t->model);
 }
 
+static void put_who_has_it(struct turn_call *c, const struct whose *w, const struct turn_taking *t,
+                           bool has_crowd)
+{
+    struct pg_work *second = verb_next(&c->verb, has_crowd ? &who_has_room : &who_has_it);
+
+    put_find_claimed(second, w, t->key, t->id, t->question_hash);
+    if (!has_crowd)
+        return;
+    pg_step(second, &turn_statements[FIND_CHAT]);
+    put_chat(second, w, t->chat);
+}
+
 /* Whoever comes second waits in the claim for the one who came first, takes nothing, and asks
  * after that for what that one kept. */
 void turn_claim(struct store *s, struct turn_call *c, const struct whose *w,
                 const struct turn_taking *t)
 {
     bool            has_crowd = t->keeps_chat && (t->crowd.running || t->crowd.in_flight);
-    struct pg_work *work = begin(s, c, has_crowd ? &claim_in_crowd_kind : &claim_kind);
+    struct pg_work *claim = begin(s, c, has_crowd ? &claim_in_crowd_kind : &claim_kind);
 
     remember_taking(c, w, t);
     if (has_crowd)
-        put_claim_in_crowd(work, w, t);
+        put_claim_in_crowd(claim, w, t);
     else if (t->keeps_chat)
-        put_claim_in_chat(work, CLAIM_IN_CHAT, w, t);
+        put_claim_in_chat(claim, CLAIM_IN_CHAT, w, t);
     else
-        put_plain_claim(work, w, t);
-    work = verb_next(&c->verb, has_crowd ? &who_has_room : &who_has_it);
-    put_find_claimed(work, w, t->key, t->id, t->question_hash);
-    if (has_crowd) {
-        pg_step(work, &turn_statements[FIND_CHAT]);
-        put_chat(work, w, t->chat);
-    }
-    verb_send(&c->verb);
+        put_plain_claim(claim, w, t);
+    put_who_has_it(c, w, t, has_crowd);
+    if (t->keeps_chat && !has_crowd && t->chat.id)
+        store_claim(s, claim);
+    else
+        verb_send(&c->verb);
 }
 
 void turn_find_key(struct store *s, struct turn_call *c, const struct whose *w, struct str key,

@@ -108,6 +108,7 @@ void turn_read(struct store *s, struct turn_call *c, const struct whose *w, stru
  * runnel_stop. A turn that has ended stays as it is. */
 void turn_stop(struct store *s, struct turn_call *c, const struct whose *w, struct str id);
 
-extern const struct pg_statement turn_statements[];
+extern const struct pg_statement  turn_statements[];
+extern const struct pg_batch_rule turn_claims;              /* for store.c      */
 
 #endif

@@ -27,30 +27,52 @@
 
 /* Of one turn it is asked whether it has ended and not which state it is in: that would suit
  * the index of the running ones. Everywhere the chat's lock comes before the turn's, so that
- * nobody waits in a ring. The ids of both messages are taken first because the turn names its
- * answer. One text for both claims would be planned anew each time: PostgreSQL finds
- * that without a crowd to look at it is cheaper than a plan for any value. */
-#define CLAIM_IN_CHAT_SQL(has_room)                                                                \
-    "WITH at AS (SELECT c.tenant, c.id, nextval('runnel.message_id_seq') AS question, "            \
-    "nextval('runnel.message_id_seq') AS answer FROM runnel.chat c WHERE " CHAT_IS " "             \
-    "FOR NO KEY UPDATE), "                                                                         \
+ * nobody waits in a ring; for that many claims lock all their chats, in order, and then take
+ * their turns by the keys. The ids of both messages are taken first because the turn names its
+ * answer. One text for a claim with and without a crowd would be planned anew each time:
+ * PostgreSQL finds that without a crowd to look at it is cheaper than a plan for any value. */
+#define CLAIM_SQL(questions, has_room)                                                             \
+    "WITH at AS (" questions "), "                                                                 \
     "taken AS (INSERT INTO runnel.turn (tenant, id, owner, idempotency_key, question_hash, "       \
     "chat, answer, model, holder, lease_until) "                                                   \
-    "SELECT at.tenant, $6, $3, $7, $8::bytea, at.id, at.answer, $9, $10, " LEASE("$11") " "        \
-    "FROM at " has_room "ON CONFLICT DO NOTHING RETURNING tenant, chat), "                   \
+    "SELECT tenant, turn, owner, key, hash, chat, answer, model, holder, " LEASE("lease") " "      \
+    "FROM at " has_room "ON CONFLICT DO NOTHING RETURNING tenant, id, chat), "                     \
     "c AS (UPDATE runnel.chat c SET next_seq = c.next_seq + 2, last_message = "                    \
-    "CASE WHEN $12 = 'tool' THEN c.last_message ELSE left($13, 200) END, "                         \
-    "title = CASE WHEN c.title = '' THEN $16 ELSE c.title END, "                                   \
+    "CASE WHEN at.role = 'tool' THEN c.last_message ELSE left(at.content, 200) END, "              \
+    "title = CASE WHEN c.title = '' THEN at.title ELSE c.title END, "                              \
     "last_message_at = clock_timestamp(), updated_at = clock_timestamp() "                         \
-    "FROM taken WHERE c.tenant = taken.tenant AND c.id = taken.chat "                              \
-    "RETURNING c.tenant, c.id, c.next_seq - 2 AS seq) "                                            \
+    "FROM taken JOIN at ON at.tenant = taken.tenant AND at.turn = taken.id "                       \
+    "WHERE c.tenant = taken.tenant AND c.id = taken.chat "                                         \
+    "RETURNING at.*, c.next_seq - 2 AS seq) "                                                      \
     "INSERT INTO runnel.message (tenant, id, chat, seq, role, state, content, name, more, turn, "  \
     "created_at) "                                                                                 \
-    "SELECT c.tenant, at.question, c.id, c.seq, $12, 'complete'::runnel.message_state, $13, "      \
-    "$14, $15::jsonb, $6, clock_timestamp() FROM c, at UNION ALL "                                 \
-    "SELECT c.tenant, at.answer, c.id, c.seq + 1, 'assistant', "                                   \
-    "'streaming'::runnel.message_state, '', '', '{}'::jsonb, $6, clock_timestamp() FROM c, at "    \
-    "RETURNING " MICROS("now()") ", chat, id, seq, " MICROS("created_at")
+    "SELECT c.tenant, m.id, c.chat, m.seq, m.role, m.state, m.content, m.name, m.more, c.turn, "   \
+    "clock_timestamp() FROM c CROSS JOIN LATERAL (VALUES (c.question, c.seq, c.role, "             \
+    "'complete'::runnel.message_state, c.content, c.name, c.more), "                               \
+    "(c.answer, c.seq + 1, 'assistant', 'streaming', '', '', '{}')) "                              \
+    "AS m (id, seq, role, state, content, name, more) "                                            \
+    "RETURNING " MICROS("now()") ", chat, id, seq, " MICROS("created_at") ", turn"
+
+#define TAKE_CHAT                                                                                  \
+    "c.tenant, c.id AS chat, nextval('runnel.message_id_seq') AS question, "                       \
+    "nextval('runnel.message_id_seq') AS answer"
+
+#define ONE_QUESTION                                                                               \
+    "SELECT " TAKE_CHAT ", $6 AS turn, $3 AS owner, $7 AS key, $8::bytea AS hash, $9 AS model, "   \
+    "$10 AS holder, $11::bigint AS lease, $12 AS role, $13 AS content, $14 AS name, "              \
+    "$15::jsonb AS more, $16 AS title FROM runnel.chat c WHERE " CHAT_IS " FOR NO KEY UPDATE"
+
+/* Each parameter is the array of those. Here a chat has a number. */
+#define MANY_QUESTIONS                                                                             \
+    "SELECT " TAKE_CHAT ", q.turn, q.owner, q.key, q.hash, q.model, q.holder, q.lease, q.role, "   \
+    "q.content, q.name, q.more, q.title FROM unnest($1::int[], $2::text[], $3::text[], "           \
+    "$4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[], $10::text[], "     \
+    "$11::bigint[], $12::text[], $13::text[], $14::text[], $15::jsonb[], $16::text[]) AS q "       \
+    "(tenant, dialect, owner, chat, uid, turn, key, hash, model, holder, lease, role, content, "   \
+    "name, more, title) JOIN runnel.chat c ON c.tenant = q.tenant AND c.id = q.chat AND "          \
+    "c.dialect IS NOT DISTINCT FROM q.dialect AND c.owner IS NOT DISTINCT FROM q.owner "           \
+    "ORDER BY c.tenant, c.id FOR NO KEY UPDATE OF c"
+#define IN_ORDER_OF_KEYS "ORDER BY tenant, owner, key "
 
 #define END_SQL                                                                                    \
     "WITH at AS (SELECT FROM runnel.chat c WHERE c.tenant = $1 AND c.id = (SELECT t.chat FROM "     \

@@ -96,6 +96,9 @@ static const char *const rows[] = {
     "message_search(" ANNA ", 'word', 5)",
     "message_annotate(" CHAT ", 5, '{}')",
     "turn_claim_in_chat(" CHAT ", 'new', 'k', NULL, 'm', 'p1', 30000, 'user', 'a', '', '{}', '')",
+    "turn_claim_in_chats('{1,1}', '{xcx,xcx}', '{anna,anna}', '{101,102}', '{\"\",\"\"}', '{n1,n2}', "
+    "'{k,NULL}', '{NULL,NULL}', '{m,m}', '{p1,p1}', '{30000,30000}', '{user,user}', '{a,b}', "
+    "'{\"\",\"\"}', '{\"{}\",\"{}\"}', '{\"\",\"\"}')",
     "turn_claim_in_crowd(" CHAT ", 'new', 'k', NULL, 'm', 'p1', 30000, 'user', 'a', '', '{}', '', "
     "5, 15, 1800)",
     "turn_find_claimed(1, 'anna', 'k1', 'new', NULL)",
@@ -253,7 +256,8 @@ TEST(a_young_database_is_searched_by_its_keys)
         { "chat_delete", "chat_pkey" },
         { "message_append", "chat_pkey" },
         { "message_last", "message_tenant_chat_seq_key" },
-        { "turn_claim_in_chat", "chat_pkey" },
+        { "turn_claim_in_chat(", "chat_pkey" },
+        { "turn_claim_in_chats", "chat_pkey" },
         { "turn_claim_in_crowd", "chat_pkey" },
         { "turn_find_claimed", "turn_pkey" },
         { "turn_find(", "turn_pkey" },

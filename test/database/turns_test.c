@@ -233,83 +233,6 @@ TEST(nobody_knows_what_came_of_a_claim_whose_second_question_fails)
     close_store();
 }
 
-enum { MANY = 200 };
-
-static struct turn_call many[MANY];
-static size_t           ended;
-static const char      *many_chat, *many_key;
-
-static void claim_again(struct verb *v);
-
-static void claim_one(size_t i)
-{
-    static char        ids[MANY][40];
-    struct turn_taking t;
-
-    snprintf(ids[i], sizeof ids[i], "%s-%zu", many_key, i);
-    t = taking(ids[i], many_key, many_chat);
-    many[i].verb.done = claim_again;
-    turn_claim(store, &many[i], &anna, &t);
-}
-
-static void claim_again(struct verb *v)
-{
-    struct turn_call *c = LIST_OWNER(v, struct turn_call, verb);
-
-    if (v->end == STORE_UNKNOWN || v->end == STORE_AWAY || v->end == STORE_BUSY)
-        claim_one((size_t)(c - many));
-    else
-        kept_ended = ++ended == MANY;
-}
-
-static void claim_many(const char *key, const char *chat, unsigned pace)
-{
-    size_t fresh = 0;
-
-    many_key = key;
-    many_chat = chat;
-    kept_ended = false;
-    ended = 0;
-    for (size_t i = 0; i < MANY; i++) {
-        claim_one(i);
-        if (pace)
-            turn_for(pace);
-    }
-    turn_until(&kept_ended, 20000);
-    for (size_t i = 0; i < MANY; i++) {
-        check_end(many[i], STORE_OK);
-        fresh += many[i].claim == CLAIM_FRESH;
-        check_same(many[i].turn.id, many[0].turn.id);
-        assert_int_equal(many[i].turn.answer, many[0].turn.answer);
-    }
-    assert_int_equal(fresh, 1);
-    for (size_t i = 0; i < MANY; i++)
-        verb_drop(&many[i].verb);
-}
-
-TEST(of_two_hundred_who_claim_one_key_one_is_fresh)
-{
-    open_store(8);
-    chat_of(&anna, "fought over");
-    claim_many("fight", "fought over", 0);
-    claim_many("plain fight", NULL, 0);
-    check_count("2", "SELECT next_seq FROM runnel.chat WHERE uid = 'fought over'");
-    check_count("2", "SELECT count(*) FROM runnel.message m JOIN runnel.chat c ON c.id = m.chat "
-                     "WHERE c.uid = 'fought over'");
-    close_store();
-}
-
-TEST(of_many_who_claim_one_key_one_is_fresh_even_if_connections_break)
-{
-    open_store(8);
-    chat_of(&anna, "torn");
-    start_killing();
-    claim_many("torn", "torn", 15);
-    stop_killing();
-    check_count("2", "SELECT next_seq FROM runnel.chat WHERE uid = 'torn'");
-    close_store();
-}
-
 /* ---- end ---- */
 
 TEST(an_end_is_kept_once_and_everywhere)
@@ -780,8 +703,6 @@ int main(void)
         cmocka_unit_test(a_key_is_claimed_once),
         cmocka_unit_test(nobody_knows_what_came_of_a_claim_whose_second_question_fails),
         cmocka_unit_test(nothing_is_claimed_in_a_chat_that_is_not_ones_own),
-        cmocka_unit_test(of_two_hundred_who_claim_one_key_one_is_fresh),
-        cmocka_unit_test(of_many_who_claim_one_key_one_is_fresh_even_if_connections_break),
         cmocka_unit_test(an_end_is_kept_once_and_everywhere),
         cmocka_unit_test(every_way_to_end_is_kept_by_its_name),
         cmocka_unit_test(only_the_holder_ends_a_turn),
