@@ -40,6 +40,11 @@ char *loop_read_buffer(void)
     return read_buffer;
 }
 
+uint64_t loop_pass(void)
+{
+    return pass_began;
+}
+
 static void stay_awake(uv_idle_t *handle)
 {
     (void)handle;

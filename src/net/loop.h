@@ -8,9 +8,11 @@
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
+#include <stdint.h>
 #include <uv.h>
 
 uv_loop_t *loop_get(void);
+uint64_t   loop_pass(void);                   /* when this one began: no two are the same */
 
 void loop_open(void);
 void loop_run(void);                          /* until loop_stop()              */

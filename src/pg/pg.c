@@ -339,6 +339,16 @@ static void climb_prepare(struct pg *c)
 
 /* ---- hearing --------------------------------------------------------------------------- */
 
+/* Showing a password takes libpq some milliseconds: one connection in a pass. */
+static bool is_ones_turn(void)
+{
+    static uint64_t pass;
+    bool            is_first = pass != loop_pass();
+
+    pass = loop_pass();
+    return is_first;
+}
+
 static void on_poll(struct pg *c)
 {
     PostgresPollingStatusType now = PQconnectPoll(libpq(c));
@@ -484,8 +494,10 @@ static void on_news(struct note *n)
 {
     struct pg *c = LIST_OWNER(n, struct pg, news);
 
-    if (c->rung == PG_CONNECT)
+    if (c->rung == PG_CONNECT && is_ones_turn())
         on_poll(c);
+    else if (c->rung == PG_CONNECT)
+        note_leave(n);
     else if (c->rung > PG_CONNECT)
         on_results(c);
 }
