@@ -6,7 +6,7 @@
  * which it finds in the last "content" of the body as "NUMBER WORDS": one event of about
  * 320 bytes for each word, each a chunk of the chunked coding and one write, as OpenAI
  * sends them; then the finish reason, the usage, [DONE]. Who asks for no stream gets the same
- * words as one JSON document, at once and in one write. Who offers it tools is told behind half
+ * words as one JSON document, at once and in one write. Who offers it tools is told behind some
  * of the words to use one, `now`, and gets the others when he comes back with what that found.
  * Connections are kept. Every GET is answered with what it counted so far, as JSON.
  *
@@ -315,16 +315,25 @@ static void answer_whole(struct link *l)
     link_write(l, p->bytes, p->n);
 }
 
-/* All words, or one half of them. */
+/* Behind how many words it calls the tool: of each answer at another place, so that a window in
+ * which some part of all words is said has the same part of all calls. */
+static uint32_t place_of_call(struct question q)
+{
+    uint32_t place = (uint32_t)((uint64_t)q.words * (q.number * 7919u % 1000) / 1000);
+
+    return place > 0 ? place : q.words > 1;
+}
+
+/* All words, or those before the call, or those behind it. */
 static void choose_words(struct link *l, const char *body)
 {
-    uint32_t words = l->question.words, half = words / 2;
+    uint32_t words = l->question.words, place = place_of_call(l->question);
     bool     has_tools = strstr(body, "\"tools\":") != NULL;
     bool     has_called = call_in(body) != NULL;
 
     l->calls = has_tools && !has_called;
-    l->next = l->first = has_called ? half : 0;
-    l->until = l->calls ? half : words;
+    l->next = l->first = has_called ? place : 0;
+    l->until = l->calls ? place : words;
 }
 
 static void answer_start(struct link *l, const char *body)
