@@ -13,67 +13,22 @@
 
 enum { RESULTS_PER_PASS = 256 };
 
-struct pg_watch {                             /* outlives the connection by a close */
-    uv_poll_t  handle;
-    struct pg *on;                            /* NULL: nobody listens any more  */
-    int        fd, events;
-};
-
 static PGconn *libpq(const struct pg *c)
 {
     return (PGconn *)c->conn;
 }
 
-/* ---- the socket ---------------------------------------------------------------------- */
-
-static void on_closed(uv_handle_t *handle)
+/* libpq may have another socket now. */
+static void renew_watch(struct pg *c)
 {
-    mem_free(handle->data);
+    pg_watch_end(c->watch);
+    c->watch = pg_watch_new(PQsocket(libpq(c)), &c->news);
 }
 
 static void unwatch(struct pg *c)
 {
-    if (!c->watch)
-        return;
-    c->watch->on = NULL;
-    uv_close((uv_handle_t *)&c->watch->handle, on_closed);
+    pg_watch_end(c->watch);
     c->watch = NULL;
-}
-
-static void on_socket(uv_poll_t *handle, int status, int events)
-{
-    struct pg_watch *watch = handle->data;
-
-    (void)events;
-    /* After an error libuv does not listen any more. libpq finds the error by itself, but
-     * perhaps only once it has read what came before. */
-    if (status < 0)
-        watch->events = 0;
-    if (watch->on)
-        note_leave(&watch->on->news);
-}
-
-/* libpq may change its socket while it connects, even for one of the same number. */
-static void renew_watch(struct pg *c)
-{
-    int fd = PQsocket(libpq(c));
-
-    unwatch(c);
-    if (fd < 0)
-        return;
-    c->watch = mem_new(sizeof *c->watch);
-    c->watch->on = c;
-    c->watch->fd = fd;
-    c->watch->handle.data = c->watch;
-    uv_poll_init(loop_get(), &c->watch->handle, fd);
-}
-
-static void watch_for(struct pg *c, int events)
-{
-    if (!c->watch || c->watch->events == events)
-        return;
-    c->watch->events = events;
-    uv_poll_start(&c->watch->handle, events, on_socket);
 }
 
 /* ---- the end ------------------------------------------------------------------------- */
@@ -189,7 +144,7 @@ static void begin(struct pg *c, const char *address)
     }
     PQsetNoticeProcessor(libpq(c), ignore_notice, NULL);
     renew_watch(c);
-    watch_for(c, UV_WRITABLE);                /* as libpq wants it              */
+    pg_watch_for(c->watch, UV_WRITABLE);                /* as libpq wants it              */
     deadline_arm(&c->patience, clock_now() + c->server->connect_timeout);
 }
 
@@ -268,7 +223,7 @@ static void flush(struct pg *c)
 {
     int rc = PQflush(libpq(c));
 
-    watch_for(c, rc == 1 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
+    pg_watch_for(c->watch, rc == 1 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
     if (rc < 0)
         note_leave(&c->news);                 /* which finds the connection broken */
 }
@@ -355,8 +310,8 @@ static void on_poll(struct pg *c)
 
     renew_watch(c);
     switch (now) {
-    case PGRES_POLLING_READING: watch_for(c, UV_READABLE); return;
-    case PGRES_POLLING_WRITING: watch_for(c, UV_WRITABLE); return;
+    case PGRES_POLLING_READING: pg_watch_for(c->watch, UV_READABLE); return;
+    case PGRES_POLLING_WRITING: pg_watch_for(c->watch, UV_WRITABLE); return;
     case PGRES_POLLING_OK: climb_prepare(c); return;
     default: next_address(c, PQerrorMessage(libpq(c))); return;
     }

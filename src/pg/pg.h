@@ -13,6 +13,7 @@
 
 #include "net/resolve.h"
 #include "pg/pg_place.h"
+#include "pg/pg_watch.h"
 #include "pg/pg_work.h"
 
 /* What is asked before anything else, and who judges the answer. */
