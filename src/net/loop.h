@@ -12,7 +12,7 @@
 #include <uv.h>
 
 uv_loop_t *loop_get(void);
-uint64_t   loop_pass(void);                   /* when this one began: no two are the same */
+uint64_t   loop_pass(void);                   /* its number                     */
 
 void loop_open(void);
 void loop_run(void);                          /* until loop_stop()              */

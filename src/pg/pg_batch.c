@@ -140,12 +140,13 @@ static void on_done(struct pg_work *w, enum pg_end end)
     for (size_t i = 0; i < b->n; i++) {
         struct pg_work *unit = b->units[i];
 
-        unit->is_unsure = end == PG_UNKNOWN;
-        memcpy(unit->sqlstate, w->sqlstate, sizeof unit->sqlstate);
-        if (is_asked_again)
+        unit->is_unsure = w->is_unsure;
+        if (is_asked_again) {
             pg_do(of->pool, unit);
-        else
-            pg_tell(unit, end);
+            continue;
+        }
+        memcpy(unit->sqlstate, w->sqlstate, sizeof unit->sqlstate);
+        pg_tell(unit, end);
     }
     mem_free(b);
     go(of);
@@ -186,6 +187,7 @@ static void send_batch(struct pg_batches *of)
     struct pg_work *w = pg_work_new(&batch_ops, b);
 
     b->of = of;
+    w->is_batch = true;
     fill(b);
     w->max_wait = b->units[0]->max_wait;
     w->max_time = b->units[0]->max_time;
@@ -235,7 +237,7 @@ void pg_batches_free(struct pg_batches *b)
 void pg_do_with_others(struct pg_batches *b, struct pg_work *w)
 {
     assert(w->n_steps == 1 && !w->once);
-    if (w->is_text_bad || w->bytes.n > UNIT_LIMIT) {
+    if (w->is_text_bad || w->bytes.over || w->bytes.n > UNIT_LIMIT) {
         pg_do(b->pool, w);
         return;
     }

@@ -6,7 +6,8 @@
  * parameters are arrays. With few at a time none of them waits.
  *
  * Each unit hears of its own rows and of its end as if it had been alone: a batch that was
- * refused or got lost is asked once more, unit by unit, so that nobody suffers for another.
+ * refused or got lost is asked once more, unit by unit. So nobody is refused for another, but he
+ * may have to wait until that is known.
  */
 #ifndef PG_PG_BATCH_H
 #define PG_PG_BATCH_H

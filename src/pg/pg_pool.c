@@ -61,7 +61,8 @@ static void show(const struct pg_pool *p)
 void pg_tell(struct pg_work *w, enum pg_end end)
 {
     deadline_disarm(&w->patience);
-    metric_add_labelled(METRIC_DB_UNITS, pg_end_name(end), "");
+    if (!w->is_batch)
+        metric_add_labelled(METRIC_DB_UNITS, pg_end_name(end), "");
     if (w->ops)
         w->ops->done(w, end);
     pg_work_free(w);

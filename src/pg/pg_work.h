@@ -68,6 +68,7 @@ struct pg_work {
     bool                       failed, is_text_bad, is_forgotten;
     bool                       is_late;       /* its own time is over, not only the connection's */
     bool                       is_unsure;     /* an earlier try may have been carried out */
+    bool                       is_batch;      /* others are asked with it, and are counted */
     unsigned                   tries;
     uint64_t                   asked;         /* clock, ns                      */
     struct pg                 *on;            /* the connection it was sent on  */

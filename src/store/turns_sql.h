@@ -62,16 +62,23 @@
     "$10 AS holder, $11::bigint AS lease, $12 AS role, $13 AS content, $14 AS name, "              \
     "$15::jsonb AS more, $16 AS title FROM runnel.chat c WHERE " CHAT_IS " FOR NO KEY UPDATE"
 
-/* Each parameter is the array of those. Here a chat has a number. */
+/* Each parameter is the array of those. Here a chat has a number. PostgreSQL does not see how long
+ * an array is: for two it would think a plan of their own cheaper, and make it each time. Nor
+ * can it walk through all chats, as it would while they are few: each is looked for by itself. */
+#define UNSEEN(parameter) "(SELECT " parameter ")"
 #define MANY_QUESTIONS                                                                             \
     "SELECT " TAKE_CHAT ", q.turn, q.owner, q.key, q.hash, q.model, q.holder, q.lease, q.role, "   \
-    "q.content, q.name, q.more, q.title FROM unnest($1::int[], $2::text[], $3::text[], "           \
-    "$4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[], $10::text[], "     \
-    "$11::bigint[], $12::text[], $13::text[], $14::text[], $15::jsonb[], $16::text[]) AS q "       \
+    "q.content, q.name, q.more, q.title FROM (SELECT * FROM unnest(" UNSEEN("$1::int[]") ", "      \
+    UNSEEN("$2::text[]") ", " UNSEEN("$3::text[]") ", " UNSEEN("$4::bigint[]") ", "                \
+    UNSEEN("$5::text[]") ", " UNSEEN("$6::text[]") ", " UNSEEN("$7::text[]") ", "                  \
+    UNSEEN("$8::bytea[]") ", " UNSEEN("$9::text[]") ", " UNSEEN("$10::text[]") ", "                \
+    UNSEEN("$11::bigint[]") ", " UNSEEN("$12::text[]") ", " UNSEEN("$13::text[]") ", "             \
+    UNSEEN("$14::text[]") ", " UNSEEN("$15::jsonb[]") ", " UNSEEN("$16::text[]") ") AS q "         \
     "(tenant, dialect, owner, chat, uid, turn, key, hash, model, holder, lease, role, content, "   \
-    "name, more, title) JOIN runnel.chat c ON c.tenant = q.tenant AND c.id = q.chat AND "          \
+    "name, more, title) ORDER BY tenant, chat) q CROSS JOIN LATERAL (SELECT c.tenant, c.id FROM "  \
+    "runnel.chat c WHERE c.tenant = q.tenant AND c.id = q.chat AND "                               \
     "c.dialect IS NOT DISTINCT FROM q.dialect AND c.owner IS NOT DISTINCT FROM q.owner "           \
-    "ORDER BY c.tenant, c.id FOR NO KEY UPDATE OF c"
+    "FOR NO KEY UPDATE) c"
 #define IN_ORDER_OF_KEYS "ORDER BY tenant, owner, key "
 
 #define END_SQL                                                                                    \

@@ -121,7 +121,7 @@ static void judge(struct verb *v, enum pg_end end, const struct pg_work *w)
         break;
     case PG_REFUSED: w->is_foreign ? judge_foreign(v, w) : judge_refusal(v, w); break;
     }
-    if (is_second(v) && (v->end == STORE_BUSY || v->end == STORE_AWAY))
+    if ((is_second(v) || w->is_unsure) && (v->end == STORE_BUSY || v->end == STORE_AWAY))
         set_end(v, STORE_UNKNOWN, "the database did not say what came of it");
     if (v->end == STORE_OK && v->kind->judge)
         v->kind->judge(v);

@@ -69,12 +69,13 @@ static void on_done(struct pg_work *w, enum pg_end end)
 
 static const struct pg_work_ops ops = { on_rows, on_done };
 
-static void begin(size_t connections)
+static void begin_with(size_t connections, size_t at_once, size_t max_waiting)
 {
     char                    why[PG_WHY_MAX] = "";
     struct pg_pool_settings s = { .conninfo = cluster_url(),
                                   .connections = connections,
-                                  .max_waiting = 1000,
+                                  .at_once = at_once,
+                                  .max_waiting = max_waiting,
                                   .prepares = true,
                                   .connect_timeout = 2 * CLOCK_S };
 
@@ -88,6 +89,11 @@ static void begin(size_t connections)
     memset(heard, 0, sizeof heard);
     ended = 0;
     all = false;
+}
+
+static void begin(size_t connections)
+{
+    begin_with(connections, 0, 1000);
 }
 
 static void finish(void)
@@ -251,6 +257,24 @@ TEST(nobody_suffers_for_another)
     assert_int_equal(heard[20].ends, 1);
     assert_int_equal(heard[20].end, PG_REFUSED);
     assert_string_equal(heard[20].sqlstate, "22012");
+    finish();
+}
+
+/* They are asked one by one, and so many may not wait. */
+TEST(nobody_is_told_anothers_refusal_though_the_line_is_full)
+{
+    size_t busy = 0;
+
+    begin_with(1, 1, 5);
+    for (size_t i = 0; i < 20; i++)
+        ask(i, own_group(i), i == 10 ? -1 : 1, "a");
+    wait_for(20);
+    for (size_t i = 0; i < 20; i++) {
+        busy += heard[i].end == PG_BUSY;
+        check_that(i == 10 || heard[i].end == PG_DONE || heard[i].end == PG_BUSY, "%zu: %s", i,
+                   pg_end_name(heard[i].end));
+    }
+    assert_true(busy > 0);
     finish();
 }
 
@@ -419,6 +443,7 @@ int main(void)
         cmocka_unit_test(a_batch_is_as_large_as_it_may_be_and_not_larger),
         cmocka_unit_test(who_is_alone_hears_why_he_is_refused),
         cmocka_unit_test(nobody_suffers_for_another),
+        cmocka_unit_test(nobody_is_told_anothers_refusal_though_the_line_is_full),
         cmocka_unit_test(nobody_waits_long_for_another),
         cmocka_unit_test(text_that_cannot_be_kept_is_refused_without_the_others),
         cmocka_unit_test(behind_slow_ones_nobody_waits),

@@ -193,16 +193,21 @@ static void on_done(struct pg_work *w, enum pg_end end)
 
 static const struct pg_work_ops plan_ops = { on_rows, on_done };
 
-static struct buf plan_of(struct pg_pool *pool, size_t row)
+static struct buf said_to(struct pg_pool *pool, const struct pg_statement *statement)
 {
     struct plan     plan = { .text = BUF(100000) };
     struct pg_work *w = pg_work_new(&plan_ops, &plan);
 
-    pg_step(w, &explain[row]);
+    pg_step(w, statement);
     pg_do(pool, w);
     turn_until(&plan.is_over, 10000);
-    check_that(plan.end == PG_DONE, "%s: %s", rows[row], plan.sqlstate);
+    check_that(plan.end == PG_DONE, "%s: %s", statement->sql, plan.sqlstate);
     return plan.text;
+}
+
+static struct buf plan_of(struct pg_pool *pool, size_t row)
+{
+    return said_to(pool, &explain[row]);
 }
 
 /* The whole of anna's chats would have to be put in order for a page of them. */
@@ -213,7 +218,7 @@ static bool must_not_sort(const char *row)
            strncmp(row, "chat_behind_by_birth", 20) == 0;
 }
 
-static struct pg_pool *open_pool(const char *mode)
+static struct pg_pool *open_pool_with(const struct pg_statement *all, const char *mode)
 {
     char                    conninfo[500], why[PG_WHY_MAX] = "";
     struct pg_pool_settings s = {
@@ -224,9 +229,14 @@ static struct pg_pool *open_pool(const char *mode)
     snprintf(conninfo, sizeof conninfo, "%.*s&options=-c%%20plan_cache_mode%%3D%s",
              STR_ARG(cluster_url()), mode);
     s.conninfo = str_of(conninfo);
-    pool = pg_pool_open(&s, statements, why);
+    pool = pg_pool_open(&s, all, why);
     check_that(pool, "%s", why);
     return pool;
+}
+
+static struct pg_pool *open_pool(const char *mode)
+{
+    return open_pool_with(statements, mode);
 }
 
 static void close_pool(struct pg_pool *pool)
@@ -288,6 +298,47 @@ TEST(a_young_database_is_searched_by_its_keys)
     close_pool(pool);
 }
 
+static const struct pg_statement *claim_of_many(void)
+{
+    const struct pg_statement *s = turn_statements;
+
+    while (strcmp(s->name, "turn_claim_in_chats") != 0)
+        s++;
+    return s;
+}
+
+static const char *row_of(const char *statement)
+{
+    size_t i = 0;
+
+    while (!str_starts(str_of(rows[i]), str_of(statement)))
+        i++;
+    return rows[i];
+}
+
+/* After five tries PostgreSQL keeps the plan for any, unless it thinks that too dear. */
+TEST(few_claims_are_not_planned_each_time)
+{
+    char                sql[600];
+    struct pg_statement own[4] = { *claim_of_many() };
+    struct buf          said;
+    struct pg_pool     *pool;
+
+    snprintf(sql, sizeof sql, "EXPLAIN EXECUTE %s", row_of("turn_claim_in_chats"));
+    own[1] = (struct pg_statement){ "explain", sql };
+    own[2] = (struct pg_statement){ "count", "SELECT generic_plans FROM pg_prepared_statements "
+                                             "WHERE name = 'turn_claim_in_chats'" };
+    pool = open_pool_with(own, "auto");
+    for (int i = 0; i < 10; i++) {
+        said = said_to(pool, &own[1]);
+        buf_release(&said);
+    }
+    said = said_to(pool, &own[2]);
+    check_str(buf_str(&said), "5\n");
+    buf_release(&said);
+    close_pool(pool);
+}
+
 static void check_plans(const char *mode)
 {
     struct pg_pool *pool = open_pool(mode);
@@ -321,6 +372,7 @@ TEST(no_statement_reads_a_whole_table)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(few_claims_are_not_planned_each_time),
         cmocka_unit_test(a_young_database_is_searched_by_its_keys),
         cmocka_unit_test(no_statement_reads_a_whole_table),
     };
