@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    AT_ONCE = 4,
+    AT_ONCE = 2,                              /* more were smaller, and slower: bench/store */
     PATIENCE_MS = 10,
     UNIT_LIMIT = 64 << 10,                    /* bytes: a longer one would keep the others waiting */
 };

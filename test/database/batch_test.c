@@ -24,7 +24,7 @@ static const struct pg_batch_rule rule = {
     .together = &statements[TOGETHER], .apart = GROUP, .name = NAME, .name_column = 0
 };
 
-enum { UNITS = 200, AT_ONCE = 4 };
+enum { UNITS = 200, AT_ONCE = 2 };
 
 static struct heard_one {
     char        name[20], text[40], sqlstate[6];
