@@ -9,6 +9,7 @@
 enum {
     AT_ONCE = 2,                              /* more were smaller, and slower: bench/store */
     PATIENCE_MS = 10,
+    LOOK_AHEAD = 4 * PG_BATCH_MAX,
     UNIT_LIMIT = 64 << 10,                    /* bytes: a longer one would keep the others waiting */
 };
 
@@ -163,20 +164,22 @@ static bool may_join(const struct batch *b, const struct pg_work *unit)
     for (size_t i = 0; i < b->n; i++)
         if (is_same(b->units[i], unit, rule->apart) || is_same(b->units[i], unit, rule->name))
             return false;
-    return b->n < PG_BATCH_MAX;
+    return true;
 }
 
+/* Whoever may not join stays where he is. A long line of such is not walked to its end. */
 static void fill(struct batch *b)
 {
-    struct link *next;
+    struct list *line = &b->of->line;
+    struct link *next, *k = line->head.next;
 
-    for (struct link *k = b->of->line.head.next; k != &b->of->line.head; k = next) {
+    for (int i = 0; i < LOOK_AHEAD && k != &line->head && b->n < PG_BATCH_MAX; i++, k = next) {
         struct pg_work *unit = LIST_OWNER(k, struct pg_work, link);
 
         next = k->next;
         if (!may_join(b, unit))
             continue;
-        list_take(&b->of->line, k);
+        list_take(line, k);
         b->units[b->n++] = unit;
     }
 }
