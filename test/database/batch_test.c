@@ -299,21 +299,22 @@ TEST(nobody_waits_long_for_another)
     finish();
 }
 
-TEST(text_that_cannot_be_kept_is_refused_without_the_others)
+TEST(what_cannot_be_kept_is_refused_without_the_others)
 {
     begin(8);
     for (size_t i = 0; i < 20; i++) {
         struct pg_work *w = unit(i, own_group(i), 1, i == 9 ? "\xff" : "a");
 
         w->is_text_bad = i == 10;
+        w->bytes.over = i == 11;
         pg_do_with_others(batches, w);
     }
     wait_for(20);
     for (size_t i = 0; i < 20; i++) {
-        if (i != 9 && i != 10)
+        if (i < 9 || i > 11)
             check_unit(i, 1, "a");
         else
-            assert_string_equal(heard[i].sqlstate, "22021");
+            assert_string_equal(heard[i].sqlstate, i == 11 ? "54000" : "22021");
     }
     finish();
 }
@@ -445,7 +446,7 @@ int main(void)
         cmocka_unit_test(nobody_suffers_for_another),
         cmocka_unit_test(nobody_is_told_anothers_refusal_though_the_line_is_full),
         cmocka_unit_test(nobody_waits_long_for_another),
-        cmocka_unit_test(text_that_cannot_be_kept_is_refused_without_the_others),
+        cmocka_unit_test(what_cannot_be_kept_is_refused_without_the_others),
         cmocka_unit_test(behind_slow_ones_nobody_waits),
         cmocka_unit_test(a_long_one_goes_alone),
         cmocka_unit_test(nobody_who_is_forgotten_is_told),

@@ -1,6 +1,8 @@
-/* claims_test.c - many questions at once: those of one key, and those that are taken together. */
+/* claims_test.c - many questions at once: those of one key, and those that are taken together; and
+ * one of which is not known what came of it. */
 #include "base/clock.h"
 #include "database/kept.h"
+#include "pg/pg_now.h"
 #include "store/turns.h"
 
 enum { MANY = 200, CHATS = 40, PER_CHAT = MANY / CHATS };
@@ -255,6 +257,89 @@ TEST(those_of_one_key_are_found_by_all_who_came_together)
     close_store();
 }
 
+/* ---- what came of it is not known ---- */
+
+static struct pg_now *session;
+
+static void must(const char *sql)
+{
+    check_that(pg_now_do(session, sql), "%s: %s", sql, pg_now_why(session));
+}
+
+/* Who waits for a lock, other than `not`; told once the loop has turned for long enough. */
+static int64_t wait_for_waiter(int64_t not )
+{
+    for (int i = 0; i < 300; i++) {
+        char pid[300];
+
+        cluster_sql(pid,
+                    "SELECT coalesce(min(pid), 0) FROM pg_stat_activity WHERE "
+                    "wait_event_type = 'Lock' AND pid <> %lld",
+                    (long long)not );
+        if (strtoll(pid, NULL, 10))
+            return strtoll(pid, NULL, 10);
+        turn_for(10);
+    }
+    fail_msg("nobody waits for the lock");
+    return 0;
+}
+
+/* The chat is locked, and behind the lock every turn is refused: the database has no room. */
+static void begin_refusing(const char *uid)
+{
+    char    why[PG_WHY_MAX] = "", lock[200];
+    int64_t chat = chat_of(&anna, uid);
+
+    session = pg_now_open(cluster_url(), 5 * CLOCK_S, why);
+    check_that(session, "%s", why);
+    must("CREATE FUNCTION runnel.refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE "
+         "'no room' USING ERRCODE = '53100'; END$$");
+    must("CREATE TRIGGER refuse BEFORE INSERT ON runnel.turn EXECUTE FUNCTION runnel.refuse()");
+    snprintf(lock, sizeof lock, "BEGIN; SELECT FROM runnel.chat WHERE id = %lld FOR UPDATE",
+             (long long)chat);
+    must(lock);
+    prepare(0, &anna, uid);
+    takings[0].keeps_chat = true;
+    takings[0].chat.id = chat;
+    many[0].verb.done = kept_done;
+    kept_ended = false;
+    turn_claim(store, &many[0], owners[0], &takings[0]);
+}
+
+static void refuse_now(enum store_end want)
+{
+    must("COMMIT");
+    turn_until(&kept_ended, 5000);
+    must("DROP FUNCTION runnel.refuse() CASCADE");
+    pg_now_close(session);
+    check_end(many[0], want);
+    verb_drop(&many[0].verb);
+}
+
+TEST(what_is_refused_at_once_was_not_done)
+{
+    open_store(2);
+    begin_refusing("refused at once");
+    wait_for_waiter(0);
+    refuse_now(STORE_AWAY);
+    close_store();
+}
+
+/* Of the first try nobody heard: that the second one is refused says nothing about it. */
+TEST(what_is_refused_the_second_time_may_have_been_done)
+{
+    char    line[300];
+    int64_t first;
+
+    open_store(2);
+    begin_refusing("refused again");
+    first = wait_for_waiter(0);
+    cluster_sql(line, "SELECT pg_terminate_backend(%lld)", (long long)first);
+    wait_for_waiter(first);
+    refuse_now(STORE_UNKNOWN);
+    close_store();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +349,8 @@ int main(void)
         cmocka_unit_test(many_that_are_taken_together_are_each_kept_once_though_connections_break),
         cmocka_unit_test(one_that_cannot_be_kept_does_not_spoil_the_others),
         cmocka_unit_test(those_of_one_key_are_found_by_all_who_came_together),
+        cmocka_unit_test(what_is_refused_at_once_was_not_done),
+        cmocka_unit_test(what_is_refused_the_second_time_may_have_been_done),
     };
 
     return cmocka_run_group_tests(tests, kept_begin, kept_end);
