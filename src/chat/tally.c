@@ -2,8 +2,8 @@
 
 void tally_add_usage(struct tally *t, const struct usage *of_call)
 {
-    t->usage = (struct usage){ t->before.prompt + of_call->prompt,
-                               t->before.completion + of_call->completion };
+    t->usage = (struct usage){ t->usage_before.prompt + of_call->prompt,
+                               t->usage_before.completion + of_call->completion };
 }
 
 uint64_t tally_add(struct tally *t, const struct event *ev, uint64_t now)
@@ -24,7 +24,15 @@ uint64_t tally_add(struct tally *t, const struct event *ev, uint64_t now)
     return gap;
 }
 
-void tally_next_round(struct tally *t)
+void tally_next_call(struct tally *t)
 {
-    t->before = t->usage;
+    t->events_before = t->events;
+    t->text_before = t->text_bytes;
+    t->usage_before = t->usage;
+}
+
+struct usage tally_usage_of_call(const struct tally *t)
+{
+    return (struct usage){ t->usage.prompt - t->usage_before.prompt,
+                           t->usage.completion - t->usage_before.completion };
 }

@@ -102,6 +102,7 @@ struct reserving {
     struct budget_call call;
     struct bill       *bill;
     bill_told         *told;
+    uint64_t           prompt;                /* of the round that is to begin  */
 };
 
 static struct budget_call *begin(struct bill *b, void (*done)(struct verb *v), bill_told *told)
@@ -156,21 +157,44 @@ void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uin
                                          .seconds = seconds_of(max_time) });
 }
 
+/* ---- what was used --------------------------------------------------------------------- */
+
+static bool is_counted(struct usage u)
+{
+    return u.prompt || u.completion;
+}
+
+static void add_usage(struct bill *b, struct usage u)
+{
+    b->used.prompt += believed(u.prompt);
+    b->used.completion += believed(u.completion);
+}
+
+/* Of a call that was cut off nobody has counted. */
+void bill_call_over(struct bill *b, const struct tally *tally)
+{
+    struct usage counted = tally_usage_of_call(tally);
+    struct usage ours = { b->prompt, tokens_of(tally->text_bytes - tally->text_before) };
+
+    if (is_counted(counted)) {
+        add_usage(b, counted);
+    } else if (tally->events > tally->events_before) {
+        add_usage(b, ours);
+        b->is_estimated = true;
+    }
+    b->prompt = 0;
+}
+
+void bill_unheard_over(struct bill *b, const struct tally *tally, struct usage ours)
+{
+    struct usage counted = tally_usage_of_call(tally);
+
+    add_usage(b, is_counted(counted) ? counted : ours);
+    b->is_estimated = b->is_estimated || (!is_counted(counted) && is_counted(ours));
+}
+
 /* ---- go on ----------------------------------------------------------------------------- */
 
-static bool is_counted(const struct tally *tally)
-{
-    return tally->usage.prompt || tally->usage.completion;
-}
-
-static struct usage used_so_far(const struct bill *b, const struct tally *tally)
-{
-    if (is_counted(tally))
-        return (struct usage){ believed(tally->usage.prompt), believed(tally->usage.completion) };
-    return (struct usage){ b->prompt, tokens_of(tally->text_bytes) + b->unheard };
-}
-
-/* What it reads now it reads on top of all that it has read before. */
 static void on_round(struct verb *v)
 {
     struct reserving *r = LIST_OWNER(v, struct reserving, call.verb);
@@ -178,25 +202,27 @@ static void on_round(struct verb *v)
     enum fault        fault = fault_of(&r->call);
 
     if (!fault)
-        b->prompt += b->next_prompt;
+        b->prompt = r->prompt;
     r->told(b, fault, &r->call);
     bill_drop(b);
 }
 
-void bill_go_on(struct bill *b, const struct tally *tally, const struct question *q,
-                uint64_t answer, uint64_t max_time, bill_told *told)
+void bill_go_on(struct bill *b, const struct question *q, uint64_t answer, uint64_t max_time,
+                bill_told *told)
 {
-    uint64_t     prompt = tokens_of_question(q), longest = completion_of(q, answer);
-    struct usage used = used_so_far(b, tally);
-    struct asker asker = asker_of(&b->asker);
+    uint64_t            prompt = tokens_of_question(q), longest = completion_of(q, answer);
+    struct usage        used = b->used;
+    struct asker        asker = asker_of(&b->asker);
+    struct budget_call *call;
 
     if (!is_limited(b)) {
-        b->prompt += prompt;
+        b->prompt = prompt;
         told(b, FAULT_NONE, &no_limits);
         return;
     }
-    b->next_prompt = prompt;
-    budget_go_on(store, begin(b, on_round, told),
+    call = begin(b, on_round, told);
+    b->reserving->prompt = prompt;
+    budget_go_on(store, call,
                  &(struct budget_round){
                      .asker = &asker,
                      .turn = b->turn,
@@ -204,12 +230,6 @@ void bill_go_on(struct bill *b, const struct tally *tally, const struct question
                      .next = prompt + longest,
                      .money = money_for(b->model, used.prompt + prompt, used.completion + longest),
                      .seconds = seconds_of(max_time) });
-}
-
-void bill_add_unheard(struct bill *b, uint64_t prompt, uint64_t completion)
-{
-    b->prompt += prompt;
-    b->unheard += completion;
 }
 
 void bill_hand_back(struct bill *b, bool was_reserved)
@@ -222,24 +242,19 @@ void bill_hand_back(struct bill *b, bool was_reserved)
 
 void bill_settle(struct bill *b, const struct tally *tally, bool is_failure)
 {
-    bool         has_used = tally->events > 0 || b->unheard > 0;
-    bool         is_estimated = !is_counted(tally) && has_used;
-    struct usage usage = { 0 };
-
     if (!b->is_open)
         return;
-    if (has_used || is_counted(tally))
-        usage = used_so_far(b, tally);
-    budget_settle(
-        store, &(struct budget_bill){ .tenant = b->asker.tenant,
-                                      .key = b->asker.key,
-                                      .account = b->asker.account,
-                                      .turn = b->turn,
-                                      .model = offer_name(b->model),
-                                      .usage = usage,
-                                      .money = money_for(b->model, usage.prompt, usage.completion),
-                                      .is_estimated = is_estimated,
-                                      .is_failure = is_failure,
-                                      .was_refused = b->was_refused });
+    bill_call_over(b, tally);
+    budget_settle(store, &(struct budget_bill){
+                             .tenant = b->asker.tenant,
+                             .key = b->asker.key,
+                             .account = b->asker.account,
+                             .turn = b->turn,
+                             .model = offer_name(b->model),
+                             .usage = b->used,
+                             .money = money_for(b->model, b->used.prompt, b->used.completion),
+                             .is_estimated = b->is_estimated,
+                             .is_failure = is_failure,
+                             .was_refused = b->was_refused });
     b->is_open = false;
 }

@@ -30,9 +30,9 @@ struct bill {
     struct payer        asker;
     const struct model *model;
     struct str          turn;                 /* its id                         */
-    uint64_t            prompt;               /* tokens of the question, as we count */
-    uint64_t            next_prompt;          /* the same of the round that is to begin */
-    uint64_t            unheard;              /* of answers to this turn alone, too */
+    uint64_t            prompt;               /* tokens of what the call asks, as we count */
+    struct usage        used;                 /* of the calls that are over     */
+    bool                is_estimated;         /* some of it                     */
     bool                is_open;              /* to be settled                  */
     bool                was_refused;
     struct reserving   *reserving;            /* NULL: nobody is being asked    */
@@ -47,13 +47,17 @@ void bill_begin(struct bill *b, const struct asker *asker, const struct question
  * limit of its own. */
 void bill_reserve(struct bill *b, const struct question *q, uint64_t answer, uint64_t max_time,
                   bill_told *told);
-/* The same for one more round of the turn, which asks `q`; the bill goes on. */
-void bill_go_on(struct bill *b, const struct tally *tally, const struct question *q,
-                uint64_t answer, uint64_t max_time, bill_told *told);
 void bill_drop(struct bill *b);               /* told() does not come any more  */
 
-/* A call of the turn whose answer nobody hears: if providers do not count, that counts, too. */
-void bill_add_unheard(struct bill *b, uint64_t prompt, uint64_t completion);
+/* A call of the turn is over, and another one may follow: what it used goes on the bill, before
+ * the tally counts the next one. */
+void bill_call_over(struct bill *b, const struct tally *tally);
+/* The same of a call whose answer nobody hears; `ours` is what we count where nobody else did. */
+void bill_unheard_over(struct bill *b, const struct tally *tally, struct usage ours);
+
+/* As bill_reserve(), for one more round of the turn, which asks `q`. */
+void bill_go_on(struct bill *b, const struct question *q, uint64_t answer, uint64_t max_time,
+                bill_told *told);
 
 /* Somebody else is paid for it: what may have been reserved is given back, and is no usage. */
 void bill_hand_back(struct bill *b, bool was_reserved);

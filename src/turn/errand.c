@@ -14,7 +14,7 @@ enum { NO_LIMIT_OF_OURS = 1 << 30 };
 
 static void settle(struct errand *e, struct str output, bool failed)
 {
-    e->output = arena_str(&e->turn->question->arena, output);
+    e->output = arena_str(e->arena, output);
     e->piece.failed = failed;
     e->is_done = true;
     turn_log_tool(e->turn, e->piece.name, e->began ? clock_exact() - e->began : 0, failed);
@@ -169,7 +169,7 @@ static void begin_operation(struct errand *e)
 
     id_fill_uuid(id);
     asker.is_limited = p->is_limited;
-    e->operation_id = arena_str(&t->question->arena, str_of(id));
+    e->operation_id = arena_str(e->arena, str_of(id));
     e->operation.verb.done = on_operation;
     operation_begin(keeper_store(), &e->operation, turn_whose(t),
                     &(struct operation_order){ .id = e->operation_id,

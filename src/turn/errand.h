@@ -6,6 +6,7 @@
 #ifndef TURN_ERRAND_H
 #define TURN_ERRAND_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/deadline.h"
 #include "chat/event.h"
@@ -18,6 +19,7 @@ struct turn;
 /* Whoever keeps it fills in the first part, zeroed else. */
 struct errand {
     struct turn      *turn;
+    struct arena     *arena;                  /* lives as long as it does       */
     uint64_t          theirs; /* its number, as the provider counts */
     struct tool_piece piece;                  /* as it is told                  */
     struct buf        arguments;
@@ -28,6 +30,7 @@ struct errand {
     struct deadline  limit;
     uint64_t         began;
     struct str       output;
+    bool             is_heard; /* some of the call */
     bool             is_done, is_told;
 
     struct operation_call operation;

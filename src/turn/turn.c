@@ -208,7 +208,7 @@ static void ask_go_on(struct turn *t)
 {
     const struct turn_settings *s = &t->catalog->settings->turns;
 
-    bill_go_on(&t->bill, &t->tally, t->question, s->answer_tokens, s->max_time, told_of_round);
+    bill_go_on(&t->bill, t->question, s->answer_tokens, s->max_time, told_of_round);
 }
 
 static enum step got_go_on(struct turn *t, enum fault came)

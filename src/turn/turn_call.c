@@ -27,7 +27,7 @@ static void count_text(struct turn *t, uint64_t before)
 {
     uint64_t said = t->tally.text_bytes - before;
 
-    if (t->tally.text_bytes > t->catalog->settings->turns.max_answer_bytes)
+    if (turn_is_too_big(t))
         turn_interrupt(t, FAULT_ANSWER_TOO_BIG);
     if (said > t->bytes_left)
         turn_interrupt(t, FAULT_CLIENT_GONE);

@@ -139,14 +139,16 @@ void turn_hear_summary(struct turn *t, const struct event *ev)
     turn_resume(t, FAULT_NONE);
 }
 
-/* It is paid for like the answer: as it was counted, or all of the turn as we estimate it. */
+/* It is paid for like the answer: as it was counted, or as we estimate it. */
 static void bill_summary(struct turn *t)
 {
     struct shortening *s = t->shortening;
+    struct usage       ours = { 0 };
 
     if (s->text.n)
-        bill_add_unheard(&t->bill, s->asks_tokens, context_tokens(buf_str(&s->text)));
-    tally_next_round(&t->tally);
+        ours = (struct usage){ s->asks_tokens, context_tokens(buf_str(&s->text)) };
+    bill_unheard_over(&t->bill, &t->tally, ours);
+    tally_next_call(&t->tally);
 }
 
 void turn_drop_summary(struct turn *t)

@@ -116,6 +116,7 @@ extern const struct turn_step step_tools;
 void turn_pick_tools(struct turn *t);         /* when its question is as it is asked */
 void turn_tell(struct turn *t, const struct event *ev);     /* what a provider has said */
 bool turn_wants_tools(const struct turn *t);  /* its provider has finished      */
+bool turn_is_too_big(const struct turn *t);   /* with what its tools came to    */
 void turn_drop_tools(struct turn *t);         /* at its end                     */
 
 /* turn.c */

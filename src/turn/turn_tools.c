@@ -12,10 +12,13 @@
 #include "turn/errand.h"
 #include "turn/turn_state.h"
 
-enum { NO_LIMIT_OF_OURS = 1 << 30, CALLS_MAX = 128 };
+enum { NO_LIMIT_OF_OURS = 1 << 30, CALLS_MAX = 128, MADE_UP_MAX = 8 };
 
+/* What a round needs is gone with it: each asks all anew that was said before, and what a hundred
+ * of them ask, one behind the other, is more than anybody has room for. */
 struct work {
     struct toolset   set;
+    struct arena     round;                   /* the question as it goes out, calls, results */
     struct gathering said;                    /* all that was told so far       */
     struct message  *asked;                   /* the question, as it was at first */
     size_t           n_asked, rounds;
@@ -23,6 +26,7 @@ struct work {
     struct str      *clients;                 /* names of the client's own tools */
     size_t           n_clients_tools;
     uint64_t         n_ours, n_clients;       /* calls of all rounds            */
+    uint64_t         output_bytes;            /* of their results               */
     struct errand   *errands[CALLS_MAX];      /* of this round                  */
     size_t           n_errands, next, running;
     bool             asks_client;             /* in this round                  */
@@ -121,8 +125,8 @@ static void offer_tools(struct turn *t)
     buf_add(&text, str_from(w->options, 1));  /* behind its first comma         */
     buf_lit(&text, "}");
     doc = json_read(buf_str(&text), &why);
-    learn_clients(w, json_get(json_root(doc), "tools"), &t->question->arena);
-    t->question->options = write_options(w, json_root(doc), &t->question->arena);
+    learn_clients(w, json_get(json_root(doc), "tools"), &w->round);
+    t->question->options = write_options(w, json_root(doc), &w->round);
     json_free(doc);
     buf_release(&text);
 }
@@ -163,24 +167,55 @@ static struct errand *find_errand(const struct work *w, uint64_t theirs)
     return NULL;
 }
 
+static bool is_taken(const struct work *w, struct str id)
+{
+    for (size_t i = 0; i < w->said.n_calls; i++)
+        if (str_eq(w->said.calls[i].id, id))
+            return true;
+    return false;
+}
+
+/* For a service that gives none (provider/source.h): call_0, call_1, in each answer. */
+static bool is_made_up(struct str id)
+{
+    return str_starts(id, STR("call_")) && id.n < sizeof "call_" + MADE_UP_MAX;
+}
+
+/* Models and clients find a call by its id, in all of a conversation. */
+static struct str id_of(const struct turn *t, struct str theirs)
+{
+    struct work *w = t->work;
+    struct buf   own = BUF(64);
+    struct str   id;
+
+    if (theirs.n && !is_made_up(theirs) && !is_taken(w, theirs))
+        return arena_str(&w->round, theirs);
+    buf_addf(&own, "call_%.*s_%llu", STR_ARG(t->id),
+             (unsigned long long)(w->n_ours + w->n_clients));
+    id = arena_str(&w->round, buf_str(&own));
+    buf_release(&own);
+    return id;
+}
+
 static void run_is_over(struct errand *e);
 
 /* NULL: there are too many; nobody could mean that. */
 static struct errand *new_errand(struct turn *t, const struct tool_piece *piece)
 {
     struct work   *w = t->work;
-    struct arena  *a = &t->question->arena;
+    struct arena  *a = &w->round;
     struct errand *e;
 
     if (w->n_errands == CALLS_MAX)
         return NULL;
     e = w->errands[w->n_errands++] = arena_new(a, sizeof *e);
     *e = (struct errand){ .turn = t,
+                          .arena = a,
                           .theirs = piece->index,
                           .arguments = BUF(NO_LIMIT_OF_OURS),
                           .tool = toolset_find(&w->set, piece->name),
                           .over = run_is_over };
-    e->piece.id = arena_str(a, piece->id);
+    e->piece.id = id_of(t, piece->id);
     e->piece.name = arena_str(a, piece->name);
     e->piece.is_ours = is_ours(w, piece->name);
     e->piece.index = e->piece.is_ours ? w->n_ours++ : w->n_clients++;
@@ -206,6 +241,9 @@ static void tell_call(struct turn *t, struct event ev)
         return;
     }
     buf_add(&e->arguments, ev.text);
+    if (ev.tool.id.n || !e->is_heard)
+        ev.tool.id = e->piece.id;
+    e->is_heard = true;
     ev.tool.index = e->piece.index;
     ev.tool.is_ours = e->piece.is_ours;
     tell(t, &ev);
@@ -244,21 +282,34 @@ bool turn_wants_tools(const struct turn *t)
 
 /* ---- what they came to ------------------------------------------------------------------- */
 
+static void tell_result(struct turn *t, struct errand *e)
+{
+    struct work *w = t->work;
+
+    if (e->is_told)
+        return;
+    e->is_told = true;
+    w->output_bytes += e->output.n;
+    tell(t, &(struct event){ .type = EVENT_TOOL_RESULT, .tool = e->piece, .text = e->output });
+    if (turn_is_too_big(t))
+        turn_interrupt(t, FAULT_ANSWER_TOO_BIG);
+}
+
 static void tell_results(struct turn *t)
 {
     struct work *w = t->work;
 
-    for (size_t i = 0; i < w->n_errands && w->errands[i]->is_done; i++) {
-        struct errand *e = w->errands[i];
-
-        if (e->is_told)
-            continue;
-        e->is_told = true;
-        t->tally.text_bytes += e->output.n;
-        tell(t, &(struct event){ .type = EVENT_TOOL_RESULT, .tool = e->piece, .text = e->output });
-    }
+    for (size_t i = 0; i < w->n_errands && w->errands[i]->is_done && !turn_is_too_big(t); i++)
+        tell_result(t, w->errands[i]);
     tale_flush(t->tale);
     turn_keep_up(t);
+}
+
+bool turn_is_too_big(const struct turn *t)
+{
+    uint64_t outputs = t->work ? t->work->output_bytes : 0;
+
+    return t->tally.text_bytes + outputs > t->catalog->settings->turns.max_answer_bytes;
 }
 
 static void run_is_over(struct errand *e)
@@ -300,11 +351,17 @@ static void ask_tools(struct turn *t)
         turn_resume(t, FAULT_NONE);
 }
 
+/* What was carried out is told, whatever the others came to: or the model would do it again. */
 static void drop_tools(struct turn *t)
 {
-    for (size_t i = 0; i < t->work->n_errands; i++)
-        errand_cancel(t->work->errands[i]);
-    t->work->running = 0;
+    struct work *w = t->work;
+
+    for (size_t i = 0; i < w->n_errands; i++)
+        errand_cancel(w->errands[i]);
+    w->running = 0;
+    for (size_t i = 0; i < w->n_errands && !turn_is_too_big(t); i++)
+        if (w->errands[i]->is_done)
+            tell_result(t, w->errands[i]);
 }
 
 static void forget_errands(struct work *w)
@@ -323,10 +380,11 @@ static void write_question(struct turn *t)
     struct message  *since, *all;
     size_t           n;
 
+    arena_release(&w->round);
     gathering_write_calls(&w->said, &calls);
-    n = rounds_split(buf_str(&w->said.text), buf_str(&calls), &q->arena, &since);
+    n = rounds_split(buf_str(&w->said.text), buf_str(&calls), &w->round, &since);
     buf_release(&calls);
-    all = arena_new(&q->arena, (w->n_asked + n) * sizeof *all);
+    all = arena_new(&w->round, (w->n_asked + n) * sizeof *all);
     for (size_t i = 0; i < w->n_asked + n; i++)
         all[i] = i < w->n_asked ? w->asked[i] : since[i - w->n_asked];
     q->messages = all;
@@ -339,7 +397,8 @@ static void begin_round(struct turn *t)
     t->work->rounds++;
     forget_errands(t->work);
     write_question(t);
-    tally_next_round(&t->tally);
+    bill_call_over(&t->bill, &t->tally);
+    tally_next_call(&t->tally);
     turn_begin_plan(t);
 }
 
@@ -369,6 +428,7 @@ void turn_drop_tools(struct turn *t)
     if (!t->work)
         return;
     forget_errands(t->work);
+    arena_release(&t->work->round);
     gathering_release(&t->work->said);
     toolset_release(&t->work->set);
 }

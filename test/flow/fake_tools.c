@@ -204,13 +204,18 @@ void tenant_tools_pick(struct toolset *set, int32_t tenant, struct str name)
 
 void fake_wish(char digit, struct event *ev)
 {
+    static char  next_id[24];
     struct wish *w = &toys.wishes[digit - '0'];
 
     *ev = (struct event){ .type = EVENT_TOOL_CALL,
                           .text = str_of(w->arguments),
                           .tool = {
                               .index = w->index, .id = str_of(w->id), .name = str_of(w->name) } };
-    w->index += toys.counts_up;
+    if (!toys.counts_up)
+        return;
+    w->index++;
+    snprintf(next_id, sizeof next_id, "c%llu", (unsigned long long)w->index);
+    ev->tool.id = str_of(next_id);
 }
 
 void toys_note_question(const struct question *q)

@@ -128,7 +128,7 @@ TEST(who_does_not_count_is_counted_for_in_every_round)
     limited_world("s0T|sdf", false);
     ask();
     pass_until_over(PASSES);
-    assert_int_equal(budget.round.used, 2);   /* "{}" and "of a"                */
+    assert_int_equal(budget.round.used, 1);   /* "{}"; what a tool says is read, not written */
     assert_true(budget.bill.is_estimated);
     assert_int_equal(budget.bill.usage.prompt, tokens_of_second_question());
     assert_int_equal(budget.bill.usage.completion, 3);
@@ -139,6 +139,52 @@ TEST(who_does_not_count_is_counted_for_in_every_round)
     ask();
     pass_until_over(PASSES);
     assert_int_equal(budget.bill.usage.prompt, tokens_of_second_question());
+    end();
+}
+
+/* ---- calls that are counted, and such as are not ------------------------------------------- */
+
+enum { CUT = 30 };
+
+static void play_and_cut(const char *words)
+{
+    limited_world(words, false);
+    one.usage = (struct usage){ 40, 12 };
+    ask();
+    pass_for(CUT);
+    assert_true(turns_alive());
+    turns_interrupt_all(FAULT_CLIENT_GONE);
+    pass_until_over(PASSES);
+}
+
+/* Whoever counts does so at the end of a call, which it does not come to. */
+TEST(a_round_that_is_cut_off_is_paid_for_like_those_before)
+{
+    play_and_cut("s0uT|sdddd");
+    assert_int_equal(one.starts, 2);
+    assert_int_equal(budget.bill.usage.prompt, 40 + tokens_of_second_question());
+    assert_int_equal(budget.bill.usage.completion, 12 + 5);
+    assert_true(budget.bill.is_estimated);
+    end();
+}
+
+TEST(a_round_that_nobody_counted_is_paid_for_beside_one_that_was)
+{
+    play_and_cut("s0T|s1uT|sd");
+    assert_int_equal(one.starts, 3);
+    assert_true(budget.bill.usage.prompt > 40 + tokens_of_second_question());
+    assert_int_equal(budget.bill.usage.completion, 1 + 12 + 2);
+    assert_true(budget.bill.is_estimated);
+    end();
+}
+
+TEST(a_round_that_said_nothing_costs_nothing)
+{
+    play_and_cut("s0uT|-");
+    assert_int_equal(one.starts, 2);
+    assert_int_equal(budget.bill.usage.prompt, 40);
+    assert_int_equal(budget.bill.usage.completion, 12);
+    assert_false(budget.bill.is_estimated);
     end();
 }
 
@@ -285,6 +331,9 @@ int main(void)
         cmocka_unit_test(what_was_used_and_what_the_round_may_use_is_reserved),
         cmocka_unit_test(a_round_s_answer_is_as_long_as_the_question_lets_it),
         cmocka_unit_test(who_does_not_count_is_counted_for_in_every_round),
+        cmocka_unit_test(a_round_that_is_cut_off_is_paid_for_like_those_before),
+        cmocka_unit_test(a_round_that_nobody_counted_is_paid_for_beside_one_that_was),
+        cmocka_unit_test(a_round_that_said_nothing_costs_nothing),
         cmocka_unit_test(who_cannot_afford_a_round_has_what_was_said),
         cmocka_unit_test(a_round_that_is_refused_is_not_counted),
         cmocka_unit_test(the_second_round_may_be_one_too_many),

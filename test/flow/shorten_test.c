@@ -270,7 +270,8 @@ static void it_may_end_at_every_moment(void **state)
         if (at == 3 || at == 4)               /* it has heard of the summary    */
             assert_true(budget.bill.is_estimated && budget.bill.usage.completion > 0);
         if (at > 4 && disturbed)              /* all of it                      */
-            assert_int_equal(budget.bill.usage.completion, 2);
+            assert_true(budget.bill.usage.completion == 2 ||
+                        (budget.bill.usage.completion == 4 && budget.bill.is_estimated));
         settle();
     }
 }

@@ -72,6 +72,38 @@ static void write_expected(struct buf *out, const enum mode *modes)
         buf_lit(out, "|word u6/4f");
 }
 
+static bool skip_result(struct str *heard, const enum mode *modes)
+{
+    for (size_t i = 0; i < TOOLS; i++) {
+        struct buf result = BUF(200);
+        bool       is_it;
+
+        write_result(&result, modes, i);
+        is_it = modes[i] != NEVER && str_starts(*heard, buf_str(&result));
+        if (is_it)
+            *heard = str_from(*heard, result.n);
+        buf_release(&result);
+        if (is_it)
+            return true;
+    }
+    return false;
+}
+
+/* Those that are done when others are ended come without them. */
+static bool is_beginning(struct str heard, struct str want, const enum mode *modes)
+{
+    struct str calls = STR("s[0 c0 a {}][1 c1 b {}][2 c2 c {}]u3/2");
+
+    if (str_starts(want, heard))
+        return true;
+    if (!str_starts(heard, calls))
+        return false;
+    heard = str_from(heard, calls.n);
+    while (skip_result(&heard, modes))
+        ;
+    return heard.n == 0;
+}
+
 static void check_heard(const enum mode *modes)
 {
     struct buf want = BUF(4096);
@@ -81,7 +113,7 @@ static void check_heard(const enum mode *modes)
     if (tape.fault == FAULT_NONE)
         check_same(heard, buf_str(&want));
     else
-        assert_true(str_starts(buf_str(&want), heard));
+        assert_true(is_beginning(heard, buf_str(&want), modes));
     assert_true(!tape.fault || toys.heard[toys.n_heard - 1] == 'e');
     buf_release(&want);
 }

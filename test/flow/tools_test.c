@@ -146,7 +146,7 @@ TEST(there_are_no_more_rounds_than_may_be)
     assert_int_equal(tape.fault, FAULT_TOO_MANY_ROUNDS);
     assert_int_equal(one.starts, 3);
     assert_int_equal(toys.n_runs, 3);
-    heard("sword [0 c0 a {}](0 of a)|word [1 c0 a {}](1 of a)|word [2 c0 a {}](2 of a)e");
+    heard("sword [0 c1 a {}](0 of a)|word [1 c2 a {}](1 of a)|word [2 c3 a {}](2 of a)e");
     end();
 }
 
@@ -212,6 +212,46 @@ TEST(what_tools_say_counts_as_part_of_the_answer)
     ask_with("");
     pass_until_over(PASSES);
     assert_int_equal(tape.fault, FAULT_ANSWER_TOO_BIG);
+    end();
+}
+
+TEST(of_many_results_no_more_is_told_than_an_answer_may_have)
+{
+    begin("s012T|sdf");
+    catalog->settings->turns.max_answer_bytes = 10;          /* "{}" three times, "of a" */
+    ask_with("");
+    pass_until_over(PASSES);
+    heard("s[0 c0 a {}][1 c1 b {}][2 c2 c {}](0 of a)(1 of b)e");
+    assert_int_equal(tape.fault, FAULT_ANSWER_TOO_BIG);
+    end();
+}
+
+/* A model that was to use a tool again finds it there, under a name of its own. */
+TEST(no_two_calls_of_a_turn_have_one_id)
+{
+    char want[400], own[60];
+
+    begin("s0T|s1T|s2T|sf");
+    wish(1, 0, "c0", "b", "{}");
+    wish(2, 0, "call_0", "c", "{}");
+    ask_with("");
+    pass_until_over(PASSES);
+    snprintf(own, sizeof own, "call_%s", tape.turn);
+    snprintf(want, sizeof want,
+             "s[0 c0 a {}](0 of a)|[1 %s_1 b {}](1 of b)|[2 %s_2 c {}](2 of c)|f", own, own);
+    heard(want);
+    assert_true(check_has(str_of(toys.asked[2].messages), str_of(own)));
+    end();
+}
+
+TEST(an_id_that_a_service_gave_stays)
+{
+    begin("s01T|sf");
+    wish(0, 0, "call_0123456789abcdef", "a", "{}");
+    wish(1, 1, "tooluse_1", "b", "{}");
+    ask_with("");
+    pass_until_over(PASSES);
+    heard("s[0 call_0123456789abcdef a {}][1 tooluse_1 b {}](0 of a)(1 of b)|f");
     end();
 }
 
@@ -344,7 +384,7 @@ TEST(a_tool_that_runs_alone)
     toy_answer(4);
     toy_answer(3);
     pass_until_over(PASSES);
-    heard("s[0 c0 a {}][1 c1 b {}][2 c2 c {}][3 c3 d {}][4 c0 a {}]"
+    heard("s[0 c11 a {}][1 c2 b {}][2 c3 c {}][3 c4 d {}][4 c12 a {}]"
           "(0 of a)(1 of b)(2 of c)(3 of d)(4 of a)|f");
     end();
 }
@@ -370,6 +410,7 @@ TEST(more_calls_than_anybody_means)
 
 /* ---- whoever ends it ---------------------------------------------------------------------- */
 
+/* What was done is told: else the model would do it again. */
 TEST(an_interrupt_ends_those_that_run_and_no_others)
 {
     struct turn *t;
@@ -382,7 +423,7 @@ TEST(an_interrupt_ends_those_that_run_and_no_others)
     turn_interrupt(t, FAULT_SHUTDOWN);
     pass();
     assert_int_equal(toys.cancels, 2);
-    heard("s[0 c0 a {}][1 c1 b {}][2 c2 c {}]e");
+    heard("s[0 c0 a {}][1 c1 b {}][2 c2 c {}](1 of b)e");
     assert_int_equal(tape.fault, FAULT_SHUTDOWN);
     assert_int_equal(one.starts, 1);
     end();
@@ -651,6 +692,9 @@ int main(void)
         cmocka_unit_test(a_round_that_has_spoken_is_not_begun_again),
         cmocka_unit_test(advice_about_a_call_is_none_about_the_next_round),
         cmocka_unit_test(what_tools_say_counts_as_part_of_the_answer),
+        cmocka_unit_test(of_many_results_no_more_is_told_than_an_answer_may_have),
+        cmocka_unit_test(no_two_calls_of_a_turn_have_one_id),
+        cmocka_unit_test(an_id_that_a_service_gave_stays),
         cmocka_unit_test(who_finishes_for_another_reason_wants_no_tools),
         cmocka_unit_test(a_tool_that_is_not_there),
         cmocka_unit_test(a_round_of_nothing_that_can_be_run),
