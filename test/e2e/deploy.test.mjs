@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { makeCerts } from '../providers/lib/certs.mjs';
+import { allGone, children, isAlive, upgrade, words } from './lib/crew.mjs';
 import { becomesReady } from './lib/database.mjs';
 import { deployed, deployedText } from './lib/nginx.mjs';
 import { cluster, freePort, psql } from './lib/postgres.mjs';
@@ -292,6 +293,30 @@ describe('the unit of systemd', () => {
     assert.match(value('ExecStart'), /^\/usr\/bin\/runnel serve --config \/etc\/runnel\/runnel\.yaml$/);
     assert.match(value('ExecReload'), /-HUP/);
     assert.equal((await run(['check', join(docker, 'echo.yaml')])).code, 0);
+  });
+
+  // What systemctl stop does: TERM, to all or to the main process only, and KILL to whoever is left
+  // when those who got it have gone.
+  async function stops(main, others) {
+    const told = value('KillMode') === 'control-group' ? [main, ...others] : [main];
+    for (const pid of told) if (isAlive(pid)) process.kill(pid, 'SIGTERM');
+    await allGone(told);
+    for (const pid of others) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+  }
+
+  for (const workers of [1, 2]) test(`an old program that still drains when the service is stopped says last words (workers: ${workers})`, async () => {
+    const server = await start({ workers, drain_seconds: '30s', providers: [{ name: 'echo', kind: 'echo', tokens_per_second: 5 }] });
+    const readers = Array.from({ length: 4 }, () => read(server.port, { body: question(words(400)) }));
+    await Promise.all(readers.map((r) => r.until(() => heard(r).words.length > 1)));
+    const next = await upgrade(server);
+    await server.log({ msg: /^draining/ });
+    await stops(next.pid, [...children(next.pid), server.pid, ...children(server.pid)].filter((pid) => pid !== next.pid));
+    for (const r of readers) {
+      assert.equal(await r.over, 'whole', 'it was not cut');
+      assert.match(r.text, /"error"/);
+      assert.doesNotMatch(r.text, /\[DONE\]/);
+    }
+    await server.gone();
   });
 
   const verify = (() => { try { return execFileSync('sh', ['-c', 'command -v systemd-analyze'], { encoding: 'utf8' }).trim(); } catch { return null; } })();
