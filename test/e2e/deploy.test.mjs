@@ -241,7 +241,7 @@ describe('compose', () => {
   });
 
   test('an end has more time than a drain', () => {
-    const drain = Number(/^drain_seconds: (\d+)s$/m.exec(deployedText('runnel.yaml'))[1]);
+    const drain = Number(/^drain_seconds: (\d+)s$/m.exec(deployedText('runnel/runnel.yaml'))[1]);
     for (const [name, s] of services.filter(([n]) => n.startsWith('runnel-'))) assert.ok(parseInt(s.stop_grace_period, 10) > drain, name);
     assert.ok(parseInt(compose.services.nginx.stop_grace_period, 10) > drain);
   });
@@ -252,7 +252,7 @@ describe('the settings', () => {
     const dir = join(scratch(), 'secrets');
     execFileSync(join(docker, 'secrets.sh'), [dir]);
     const file = join(scratch(), 'runnel.yaml');
-    writeFileSync(file, deployedText('runnel.yaml').replaceAll('/run/secrets/', `${dir}/`));
+    writeFileSync(file, deployedText('runnel/runnel.yaml').replaceAll('/run/secrets/', `${dir}/`));
     const r = await run(['check', file]);
     assert.deepEqual([r.code, r.stderr], [0, '']);
     writeFileSync(join(dir, 'jwt_key'), '');

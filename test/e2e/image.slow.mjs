@@ -172,7 +172,7 @@ describe('two of them behind nginx', () => {
     // An engine makes the places that it mounts things at.
     mkdirSync(join(root, 'run/secrets'), { recursive: true });
     execFileSync('chmod', ['755', secrets]);
-    mounts = { '/etc/runnel/runnel.yaml': join(docker, 'runnel.yaml'), '/run/secrets': secrets };
+    mounts = { '/etc/runnel': join(docker, 'runnel'), '/run/secrets': secrets };
     execFileSync('chmod', ['755', dir]);
     const config = ['--config', '/etc/runnel/runnel.yaml'];
     const migrated = await runs(['migrate', ...config], { mounts, env: env(1) });
