@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { dirname, join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -223,6 +224,24 @@ test('all commands, in order', { timeout: ms(400000) }, async (t) => {
   }
   const names = commands.map((b) => b.name);
   for (const name of [...Object.keys(first), ...Object.keys(behind)]) assert.ok(names.includes(name), `the document has no block ${name} any more`);
+});
+
+// Both instances are asked, and hang up: with `non_idempotent` the second would be asked what the first was.
+test('the proxy before the two sends no question twice, and shows nobody the figures', async (t) => {
+  const asked = [];
+  const ports = await Promise.all([1, 2].map(async () => {
+    const s = http.createServer((q) => { asked.push(`${q.method} ${q.url}`); q.resume().on('end', () => q.socket.destroy()); });
+    await new Promise((done) => s.listen(0, '127.0.0.1', done));
+    t.after(() => { s.close(); s.closeAllConnections(); });
+    return s.address().port;
+  }));
+  const way = await nginx((port) => block('nginx', 'edge').replace('listen 80;', `listen 127.0.0.1:${port};`)
+    .replace(/127\.0\.0\.1:808([12])\b/g, (_, n) => `127.0.0.1:${ports[n - 1]}`));
+  t.after(() => way.stop());
+  const r = await fetch(`http://127.0.0.1:${way.port}/v1/chat/completions`, { method: 'POST', body: '{}' });
+  assert.deepEqual([r.status, asked], [502, ['POST /v1/chat/completions']]);
+  assert.equal((await get(way.port, '/metrics')).status, 404);
+  assert.equal(asked.length, 1);
 });
 
 // ---- the words ---------------------------------------------------------------------------------
