@@ -2,12 +2,14 @@
 // settings sample, the database's first script, systemd's unit. The image itself is in image.slow.mjs.
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
 import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { makeCerts } from '../providers/lib/certs.mjs';
 import { allGone, children, isAlive, upgrade, words } from './lib/crew.mjs';
@@ -16,10 +18,11 @@ import { deployed, deployedText } from './lib/nginx.mjs';
 import { cluster, freePort, psql } from './lib/postgres.mjs';
 import { get, ms } from './lib/raw.mjs';
 import { heard, read } from './lib/reader.mjs';
-import { cleanEnv, eventually, run, scratch, start } from './lib/server.mjs';
+import { cleanEnv, duration, eventually, launch, run, scratch, start } from './lib/server.mjs';
 
 const root = resolve(import.meta.dirname, '../..');
 const docker = join(root, 'docker');
+const operations = readFileSync(join(root, 'docs/operations.md'), 'utf8');
 const exec = promisify(execFile);
 const question = (content, more = {}) => ({ model: 'echo', stream: true, messages: [{ role: 'user', content }], ...more });
 
@@ -34,16 +37,53 @@ async function backend(on) {
   return b;
 }
 
+// Nobody accepts here, and no more connections can wait: a new one is not answered at all, as at
+// an address where nobody is any more.
+const FULL = `
+import socket, sys
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen(0)
+waiting = []
+while True:
+    c = socket.socket()
+    c.settimeout(0.2)
+    waiting.append(c)
+    try:
+        c.connect(s.getsockname())
+    except TimeoutError:
+        break
+print(s.getsockname()[1], flush=True)
+sys.stdin.read()
+`;
+
+async function blackhole(t) {
+  const child = launch('python3', ['-c', FULL], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => child.kill());
+  const [said] = await once(child.stdout, 'data');
+  const b = { port: Number(said), requests: [], stop() {} };
+  const socket = net.connect(b.port, '127.0.0.1');
+  const how = await Promise.race([once(socket, 'connect').then(() => 'connected', (e) => e.code), sleep(ms(500), 'nothing')]);
+  socket.destroy();
+  assert.equal(how, 'nothing', 'it does not answer');
+  return b;
+}
+
 describe('nginx', () => {
   const answers = (q, res) => q.resume().on('end', () => res.end('fine'));
   const hangsUp = (q) => q.resume().on('end', () => q.socket.destroy());
 
+  // A backend is what it does, one that is there already, or null: nobody.
+  const nobody = async () => ({ port: await freePort(), stop() {}, requests: [] });
+  const made = (on) => (typeof on === 'function' ? backend(on) : on ?? nobody());
+
   // Each has limits of its own, so that no test spends another's.
-  async function standing(t, ...backends) {
-    const made = await Promise.all(backends.map((on) => (on === null ? freePort().then((port) => ({ port, stop() {}, requests: [] })) : backend(on))));
-    const way = await deployed(made.map((b) => b.port));
-    t.after(async () => { await way.stop(); for (const b of made) b.stop(); });
-    return [way, ...made];
+  const standing = (t, ...backends) => standingWith(t, {}, ...backends);
+  async function standingWith(t, options, ...backends) {
+    const all = await Promise.all(backends.map(made));
+    const way = await deployed(all.map((b) => b.port), options);
+    t.after(async () => { await way.stop(); for (const b of all) b.stop(); });
+    return [way, ...all];
   }
   const post = (port, path = '/v1/chat/completions') => fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', body: '{}' });
 
@@ -51,6 +91,38 @@ describe('nginx', () => {
     const [way, , other] = await standing(t, null, answers);
     for (let i = 0; i < 6; i++) assert.equal(await (await post(way.port)).text(), 'fine');
     assert.equal(other.requests.length, 6);
+  });
+
+  test('so is what waits in vain for a connection', async (t) => {
+    const [way, , other] = await standing(t, await blackhole(t), answers);
+    const all = await Promise.all(Array.from({ length: 8 }, () => post(way.port)));
+    assert.deepEqual(all.map((r) => r.status), Array(8).fill(200));
+    assert.equal(other.requests.length, 8, 'each was asked once');
+    assert.match(way.log, /upstream timed out .* while connecting to upstream/);
+  });
+
+  test('a POST that was sent and is not answered is not sent again', async (t) => {
+    const silent = (q) => q.resume();
+    const [way, one, two] = await standingWith(t, { readTimeout: duration(500) }, silent, silent);
+    const r = await post(way.port);
+    assert.equal(r.status, 504);
+    assert.match(way.log, /upstream timed out .* while reading response header/);
+    assert.equal(one.requests.length + two.requests.length, 1, 'one of them was asked, once');
+  });
+
+  test('they take turns, also where one is busy and the other refuses at once', async (t) => {
+    const refuses = (q, res) => q.resume().on('end', () => { res.writeHead(503); res.end(); });
+    const [way, one, two] = await standing(t, (q) => q.resume(), refuses);
+    const readers = [];
+    t.after(() => { for (const r of readers) r.leave(); });
+    for (let n = 1; n <= 20; n++) {            // the one before waits for its answer, or was refused
+      readers.push(read(way.port, { body: {} }));
+      await eventually(() => {
+        assert.equal(one.requests.length + two.requests.length, n);
+        assert.equal(readers.filter((r) => r.end).length, two.requests.length);
+      });
+    }
+    assert.deepEqual([one.requests.length, two.requests.length], [10, 10]);
   });
 
   test('a POST that was sent is not sent again', async (t) => {
@@ -160,6 +232,16 @@ describe('nginx', () => {
     });
     assert.equal(r.status, 200);
     assert.match(r.headers['strict-transport-security'], /^max-age=/);
+    assert.equal((await fetch(`http://127.0.0.2:${way.port}/livez`)).status, 200, 'whoever looks after it asks without TLS');
+  });
+
+  // With nobody at the addresses that it names.
+  test('it starts as it is', () => {
+    const dir = scratch();
+    mkdirSync(join(dir, 'run'));
+    for (const name of ['nginx.conf', 'nginx']) cpSync(join(docker, name), join(dir, name), { recursive: true });
+    execFileSync('nginx', ['-p', `${dir}/`, '-e', 'stderr', '-c', 'nginx.conf', '-t'],
+      { env: cleanEnv({ PATH: `${process.env.PATH}:/usr/sbin:/sbin` }), stdio: ['ignore', 'ignore', 'pipe'] });
   });
 
   describe('before one of ours', () => {
@@ -229,15 +311,44 @@ describe('compose', () => {
     }
   });
 
+  const instances = services.filter(([name]) => /^runnel-\d+$/.test(name));
+  const { nginx } = compose.services;
+
   test('nginx finds the instances, and they believe it', () => {
-    const upstream = deployedText('nginx/upstream.conf');
-    for (const [, host, port] of upstream.matchAll(/^ *server ([\w-]+):(\d+)/gm)) {
-      assert.ok(compose.services[host], host);
-      assert.equal(compose.services[host].environment.RUNNEL_LISTEN, `0.0.0.0:${port}`);
-      assert.equal(compose.services[host].environment.PROXY, compose.services.nginx.networks.front.ipv4_address);
+    const named = [...deployedText('nginx/upstream.conf').matchAll(/^ *server ([\d.]+):(\d+) .*# (\S+)$/gm)];
+    assert.deepEqual(named.map(([, address, , name]) => [name, address]), instances.map(([name, s]) => [name, s.networks.front.ipv4_address]));
+    for (const [, , port, name] of named) {
+      assert.equal(compose.services[name].environment.RUNNEL_LISTEN, `0.0.0.0:${port}`);
+      assert.equal(compose.services[name].environment.PROXY, nginx.networks.front.ipv4_address);
+      assert.equal(nginx.depends_on[name].condition, 'service_started', 'nginx serves with one of them, too');
     }
-    assert.match(deployedText('nginx/listen.conf'), /^listen 8080;$/m);
-    assert.match(compose.services.nginx.ports[0], /:8080$/);
+    const [, three] = /^([\d.]+\.)0\/24$/.exec(compose.networks.front.ipam.config[0].subnet);
+    for (const [, address] of named) assert.ok(address.startsWith(three), address);
+  });
+
+  test('people find nginx, with TLS and without, and its health check does', () => {
+    const listens = (name) => [...deployedText(name).matchAll(/^listen (.*);/gm)].map((m) => m[1]);
+    assert.deepEqual(listens('nginx/listen.conf'), ['8080']);
+    assert.match(nginx.ports[0], /:8080$/);
+    assert.deepEqual(listens('nginx/listen-tls.conf'), ['8443 ssl', '127.0.0.1:8080']);
+    assert.ok(nginx.healthcheck.test.at(-1).startsWith('http://127.0.0.1:8080/'));
+    for (const text of [deployedText('compose.yaml'), deployedText('nginx/listen-tls.conf'), operations]) assert.match(text, /"443:8443"/);
+  });
+
+  // Docker lends a container the file that was there, an editor may put another one in its place.
+  test('settings are lent as a folder', () => {
+    for (const [name, s] of instances) assert.deepEqual(s.volumes, ['./runnel:/etc/runnel:ro'], name);
+  });
+
+  test('the commands for it name its file and its services, and migrate before an upgrade', () => {
+    const commands = [...operations.matchAll(/docker compose .*/g)].map((m) => m[0].replace(/`.*/, ''));
+    assert.ok(commands.length >= 8);
+    for (const command of commands) {
+      assert.match(command, /^docker compose -f docker\/compose\.yaml (up|run|exec|kill|pull)\b/);
+      for (const [name] of command.matchAll(/\brunnel-\d\b|\bmigrate\b/g)) assert.ok(compose.services[name], command);
+    }
+    const [migrates, ...begins] = [/ run --rm migrate$/, / up .*--no-deps .*runnel-1$/, / up .*--no-deps .*runnel-2$/].map((what) => commands.findIndex((c) => what.test(c)));
+    assert.ok(migrates >= 0 && begins[0] > migrates && begins[1] > begins[0], commands.join('\n'));
   });
 
   test('an end has more time than a drain', () => {

@@ -135,16 +135,18 @@ export const deployedText = (name) => readFileSync(join(docker, name), 'utf8');
 // docker/nginx.conf as it is, before the servers at `ports`: only the two files about the place
 // are other ones, made of those that are there.
 //
-//   tls    { cert, key }: with docker/nginx/listen-tls.conf
-export function deployed(ports, { tls } = {}) {
+//   tls          { cert, key }: with docker/nginx/listen-tls.conf, whose port without TLS is
+//                at 127.0.0.2
+//   readTimeout  proxy_read_timeout, where the file's is too long to wait for
+export function deployed(ports, { tls, readTimeout } = {}) {
   const upstream = deployedText('nginx/upstream.conf');
-  const [, settings] = /^ *server \S+ (.*);$/m.exec(upstream);
+  const [, settings] = /^ *server \S+ ([^;]*);/m.exec(upstream);
   const servers = ports.map((p) => `    server 127.0.0.1:${p} ${settings};\n`).join('');
-  const listen = deployedText(tls ? 'nginx/listen-tls.conf' : 'nginx/listen.conf');
+  const text = deployedText('nginx.conf'), listen = deployedText(tls ? 'nginx/listen-tls.conf' : 'nginx/listen.conf');
   return started((port) => ({
-    'nginx.conf': deployedText('nginx.conf'),
+    'nginx.conf': readTimeout ? text.replace(/proxy_read_timeout [^;]+;/, `proxy_read_timeout ${readTimeout};`) : text,
     'nginx/upstream.conf': upstream.replace(/^ *server .*\n/gm, '').replace(/^}/m, `${servers}}`),
-    'nginx/listen.conf': listen.replace(/^listen \d+/m, `listen 127.0.0.1:${port}`),
+    'nginx/listen.conf': listen.replace(/^listen 127\.0\.0\.1:\d+/m, `listen 127.0.0.2:${port}`).replace(/^listen \d+(?=[ ;])/m, `listen 127.0.0.1:${port}`),
     'run/here': '',
     ...(tls && { 'nginx/certificate/fullchain.pem': tls.cert, 'nginx/certificate/key.pem': tls.key }),
   }), ['-g', 'daemon off; master_process off;']);
