@@ -145,6 +145,7 @@ static struct question *question_of(struct str text)
         (struct message){ .role = ROLE_USER,
                           .text = arena_str(&q->arena, utf8_first(text, QUESTION_CHARACTERS)) };
     q->max_tokens = TOKENS;
+    q->has_no_tools = true;                   /* nobody would see what they do  */
     q->options = STR(",\"max_tokens\":20");
     return q;
 }

@@ -4,6 +4,8 @@
 
 #include "base/arena.h"
 
+#include <stdbool.h>
+
 enum role {
     ROLE_SYSTEM,
     ROLE_DEVELOPER,
@@ -28,6 +30,7 @@ enum asked { ASKED_CHAT, ASKED_EMBEDDINGS };
 
 struct question {
     enum asked      asked;
+    bool            has_no_tools;             /* whatever its model may use     */
     struct arena    arena;                    /* owns all of it, and itself     */
     struct str      model;                    /* as the caller named it         */
     struct message *messages;

@@ -8,6 +8,8 @@
 
 bool turn_has_tenants_tools(const struct turn *t)
 {
+    if (t->question->has_no_tools)
+        return false;
     return t->model->tenant_tools && t->question->asked == ASKED_CHAT;
 }
 

@@ -136,7 +136,7 @@ void turn_pick_tools(struct turn *t)
     struct toolset set;
     struct work   *w;
 
-    if (t->question->asked != ASKED_CHAT)
+    if (t->question->asked != ASKED_CHAT || t->question->has_no_tools)
         return;
     toolset_pick(&set, &t->model->tools);
     if (turn_has_tenants_tools(t))

@@ -370,6 +370,16 @@ describe('titles', () => {
     await own.hear(id, 'second');
     assert.equal(s.asked().length, 1);
   });
+  test('are found without tools, whatever tools their model has', async () => {
+    const own = new Person(await s.serve({ session: { title_model: 'asked' }, tools: ['calculator'] }));
+    const id = await own.made();
+    s.provider.script({ answer: { text: 'Six times seven' } });
+    await own.hear(id, 'how much is 6*7');
+    await titled(own, id);
+    const isTitle = (b) => b.max_tokens === 20;
+    assert.deepEqual(s.asked().filter(isTitle).map((b) => [b.tools, b.tool_choice]), [[undefined, undefined]]);
+    assert.deepEqual(s.asked().filter((b) => !isTitle(b)).map((b) => b.tools.map((t) => t.function.name)), [['calculator']]);
+  });
   test('that fail leave none, and one that was given stays', async () => {
     const own = new Person(await s.serve({ session: { title_model: 'asked', model: 'slow' }, pace: 0 }));
     const id = await own.made();

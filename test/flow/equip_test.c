@@ -174,6 +174,22 @@ TEST(whoever_wants_no_chat_is_not_looked_up)
     end();
 }
 
+TEST(whoever_wants_no_tools_is_offered_none)
+{
+    struct question *q;
+
+    begin("sdf", false);
+    q = question_new();
+    q->has_no_tools = true;
+    toys.is_known = true;
+    ask_for(&tape, q);
+    pass_until_over(PASSES);
+    assert_int_equal(toys.looks, 0);
+    assert_string_equal(toys.asked[0].options, "");
+    told("sdf", FAULT_NONE);
+    end();
+}
+
 TEST(the_tools_of_a_turn_are_picked_once)
 {
     begin("s0T|s0T|s0T|sf", false);
@@ -193,6 +209,7 @@ int main(void)
         cmocka_unit_test(where_nothing_is_known_nothing_is_on_offer),
         cmocka_unit_test(a_model_that_may_not_use_it_does_not_look),
         cmocka_unit_test(whoever_wants_no_chat_is_not_looked_up),
+        cmocka_unit_test(whoever_wants_no_tools_is_offered_none),
         cmocka_unit_test(the_tools_of_a_turn_are_picked_once),
     };
 

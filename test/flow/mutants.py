@@ -175,7 +175,8 @@ CALL = [
 ]
 
 TOOLS = [
-    ("whatever is asked is offered tools", "    if (t->question->asked != ASKED_CHAT)\n        return;\n    toolset_pick", "    toolset_pick"),
+    ("whatever is asked is offered tools", "t->question->asked != ASKED_CHAT || t->question->has_no_tools", "t->question->has_no_tools"),
+    ("who wants no tools is offered them", "t->question->asked != ASKED_CHAT || t->question->has_no_tools", "t->question->asked != ASKED_CHAT"),
     ("whatever a model may use, its tenant's are offered", "    if (turn_has_tenants_tools(t))\n        tenant_tools_pick", "        tenant_tools_pick"),
     ("the tools are another tenant's", "tenant_tools_pick(&set, t->bill.asker.tenant,", "tenant_tools_pick(&set, t->bill.asker.tenant + 1,"),
     ("a tenant's tools come before the settings'", "    toolset_pick(&set, &t->model->tools);\n    if (turn_has_tenants_tools(t))\n        tenant_tools_pick(&set, t->bill.asker.tenant, t->model->name);\n", "    struct toolset first = { NULL, 0 };\n    if (turn_has_tenants_tools(t))\n        tenant_tools_pick(&first, t->bill.asker.tenant, t->model->name);\n    toolset_pick(&set, &t->model->tools);\n    for (size_t i = 0; i < set.n; i++)\n        toolset_add(&first, set.tools[i]);\n    toolset_release(&set);\n    set = first;\n"),
@@ -308,6 +309,7 @@ TEXT = [
 ]
 
 EQUIP = [
+    ("who wants no tools is looked up", "    if (t->question->has_no_tools)\n        return false;\n", ""),
     ("whatever is asked is looked up", "t->model->tenant_tools && t->question->asked == ASKED_CHAT;", "t->model->tenant_tools;"),
     ("all models use tenants' tools", "t->model->tenant_tools && t->question->asked == ASKED_CHAT;", "t->question->asked == ASKED_CHAT;"),
     ("no model uses tenants' tools", "t->model->tenant_tools && t->question->asked == ASKED_CHAT;", "false;"),
