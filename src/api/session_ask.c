@@ -11,6 +11,7 @@
 enum {
     GENERATIONS = 4,                          /* of answers, for which a question may wait */
     TEXT_LIMIT = 256 << 20,
+    KEY_MAX = 255,                            /* as it is kept                  */
 };
 
 /* ---- who answers ----------------------------------------------------------------------------- */
@@ -162,6 +163,15 @@ void session_asking_key(struct session_asking *a, struct str key)
         arena_str(arena, (struct str){ (const char *)digest, sizeof digest });
 }
 
+static void add_digest(struct str name, struct buf *out)
+{
+    unsigned char digest[SHA256_BYTES];
+
+    sha256(name, digest);
+    for (size_t i = 0; i < sizeof digest; i++)
+        buf_addf(out, "%02x", digest[i]);
+}
+
 void session_asking_name(struct session_asking *a, struct str name)
 {
     struct buf key = BUF(TEXT_LIMIT);
@@ -170,7 +180,10 @@ void session_asking_name(struct session_asking *a, struct str name)
         return;
     buf_add(&key, a->visit->chat.uid);
     buf_lit(&key, ":");
-    buf_add(&key, name);
+    if (key.n + name.n <= KEY_MAX)
+        buf_add(&key, name);
+    else
+        add_digest(name, &key);
     session_asking_key(a, buf_str(&key));
     buf_release(&key);
 }

@@ -34,7 +34,7 @@ struct crowd_limits session_crowd(void);
 /* The idempotency key of its turn. */
 void session_asking_key(struct session_asking *a, struct str key);
 
-/* What the client calls the question, so that it is asked once. */
+/* What the client calls the question, so that it is asked once in this session. */
 void session_asking_name(struct session_asking *a, struct str name);
 
 /* Both end the visit. The session must be there; it was found, or there is no database. */

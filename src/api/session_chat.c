@@ -100,7 +100,7 @@ static void serve(struct http_exchange *x, const struct http_reader *rq, bool on
         return;
     }
     if (a->keeping.key.n)
-        session_asking_key(a, a->keeping.key);  /* all that waits is known by its text */
+        session_asking_name(a, a->keeping.key); /* all that waits is known by its text */
     session_asking_name(a, json_str(json_get(root, "message_id")));
     a->only_waits = only_waits;
     session_ask(a);

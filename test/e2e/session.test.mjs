@@ -181,6 +181,20 @@ describe('a stream', () => {
     const elsewhere = await anna.made();
     assert.equal((await anna.hear(elsewhere, 'b', { message_id: 'm1' })).text, 'b');
   });
+  test('one Idempotency-Key is one question of its session', async () => {
+    for (const key of ['once', 'o'.repeat(255)]) {
+      s.provider.forget();
+      const headers = { 'idempotency-key': key };
+      const [id, elsewhere] = [await anna.made(), await anna.made()];
+      const first = await anna.hear(id, 'a', {}, { headers });
+      assert.deepEqual((await anna.hear(id, 'a', {}, { headers })).parts, first.parts);
+      assert.equal(s.asked().length, 1);
+      assert.equal((await anna.ask(id, 'another', {}, { headers })).status, 422);
+      assert.equal((await anna.hear(elsewhere, 'b', {}, { headers })).text, 'b');
+      assert.equal((await anna.said(id)).length, 2);
+    }
+    assert.equal((await anna.ask(await anna.made(), 'a', {}, { headers: { 'idempotency-key': 'o'.repeat(256) } })).status, 400);
+  });
   test('the older form: in the query', async () => {
     const id = await anna.made();
     assert.equal((await heard(await anna.fetch(`/sessions/${id}/stream?message=${encodeURIComponent(HELLO)}&is_user_message=true`))).text, HELLO);
