@@ -59,7 +59,7 @@ static struct str with_context(struct question *q, struct str context, struct st
 /* An answer in which tools were used is several messages; one of nothing is none. */
 static size_t split(struct question *q, const struct kept_message *m, struct message **out)
 {
-    if (session_is_replaced(m->more))
+    if (session_is_replaced(m->more) || session_refused_by(m->more))
         return 0;
     if (m->role == KEPT_ASSISTANT)
         return rounds_split(m->content, m->tool_calls, &q->arena, out);

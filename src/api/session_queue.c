@@ -4,6 +4,9 @@
  * They wait in the database (store/pending.h), and any process that finds one whose turn has come
  * asks it; so a question outlives the process that took it. Who asked has been told so by an
  * empty stream, and reads the answer by coming back.
+ *
+ * What is refused before its turn is claimed is asked again where that may help. Else it would
+ * stand in the way of all behind it: it gets an answer that says why there is none.
  */
 #include "api/api.h"
 #include "api/guard.h"
@@ -11,11 +14,20 @@
 #include "api/session_dialect.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "chat/context.h"
+#include "store/budget.h"
 #include "turn/routing.h"
 #include "turn/sink.h"
 
-enum { SOON_MS = 200, SELDOM_S = 10, KEY_LETTERS = 24, LIST_LIMIT = 1 << 30 };
+enum {
+    SOON_MS = 200,
+    SELDOM_S = 10,
+    PATIENCE_MS = 10 * 60 * 1000,             /* with what an allowance may let in later */
+    NAME_LETTERS = 24,
+    LIST_LIMIT = 1 << 30,
+};
 
 static const char no_turn[] = "Session has no active turn. Start a new turn with POST /stream.";
 static const char route[] = "/api/chat/sessions/{id}/messages/pending";
@@ -27,9 +39,13 @@ struct waited {
     struct sink         sink;
     struct link         link;
     int32_t             tenant;
-    int64_t             id;
-    struct pending_call call;                 /* drops it, or gives it back     */
-    bool                has_begun, is_crowded_out, is_closed;
+    int64_t             id, created_at;
+    uint64_t            tokens;               /* that have to be left to whoever asks */
+    struct pending_call call;                 /* drops it, gives it back or refuses it */
+    bool                has_begun, is_closed;
+    enum fault          fault;                /* why it was refused; NONE: it was not */
+    enum budget_limit   limit;                /* of an allowance: the one in the way */
+    uint64_t            wait, tokens_most;    /* s; 0: any number               */
 };
 
 static struct list           all = { .head = { &all.head, &all.head } };
@@ -53,7 +69,7 @@ static void on_dropped(struct verb *verb)
         waited_free(w);
 }
 
-static void on_given_back(struct verb *verb)
+static void on_tried(struct verb *verb)
 {
     waited_free(LIST_OWNER(verb, struct waited, call.verb));
     session_queue_look();
@@ -74,8 +90,8 @@ static void hear_event(struct sink *k, const struct event *ev)
 {
     struct waited *w = (struct waited *)k;
 
-    if (ev->type == EVENT_ERROR && ev->fault == FAULT_TOO_MANY_AT_ONCE)
-        w->is_crowded_out = true;
+    if (ev->type == EVENT_ERROR && !w->has_begun)
+        w->fault = ev->fault;
 }
 
 static void hear_flush(struct sink *k)
@@ -83,19 +99,44 @@ static void hear_flush(struct sink *k)
     (void)k;
 }
 
-/* There was a place when it was taken, but whoever takes does not lock out those who come. */
-static void give_back(struct waited *w)
+/* There was a place when it was taken, but whoever takes does not lock out those who come. What
+ * has to do with this service passes, and so may what an allowance says of a minute. */
+static bool may_yet_be_asked(const struct waited *w)
 {
-    w->call.verb.done = on_given_back;
-    pending_give_back(api_store(), &w->call, w->tenant, w->id);
+    bool is_patient = clock_wall_ms() - w->created_at / 1000 < PATIENCE_MS;
+
+    if (!fault_may_retry(w->fault) || w->fault == FAULT_USED_UP || w->fault == FAULT_NOT_OFFERED)
+        return false;
+    if (w->limit == BUDGET_TOKENS && w->tokens > w->tokens_most)
+        return false;
+    return w->limit == BUDGET_FREE || is_patient;
+}
+
+static void refuse(struct waited *w)
+{
+    char turn[NAME_LETTERS + 1];
+
+    id_fill(turn, NAME_LETTERS);
+    LOG(LOG_WARN, L_MSG("a question that waited is refused"), L_TEXT("turn", turn),
+        L_TEXT("fault", fault_name(w->fault)));
+    pending_refuse(api_store(), &w->call, w->tenant, w->id, str_of(turn), w->fault);
+}
+
+static void try_later(struct waited *w)
+{
+    w->call.verb.done = on_tried;
+    if (may_yet_be_asked(w))
+        pending_give_back(api_store(), &w->call, w->tenant, w->id, w->wait ? w->wait : 1);
+    else
+        refuse(w);
 }
 
 static void hear_close(struct sink *k)
 {
     struct waited *w = (struct waited *)k;
 
-    if (w->is_crowded_out && !w->has_begun) {
-        give_back(w);
+    if (w->fault) {
+        try_later(w);
         return;
     }
     w->is_closed = true;
@@ -106,21 +147,26 @@ static void hear_close(struct sink *k)
 
 static void hear_room(struct sink *k, const struct budget_call *room)
 {
-    (void)k;
-    (void)room;
+    struct waited *w = (struct waited *)k;
+
+    w->limit = room->limit;
+    w->wait = room->wait;
+    w->tokens_most = (uint64_t)room->tokens.limit;
 }
 
 static const struct sink_ops ops = { hear_begin, hear_event, hear_flush, hear_close, hear_room };
 
-static struct sink *waited_new(const struct pending *p)
+static struct waited *waited_new(const struct pending *p, const struct question *q)
 {
     struct waited *w = mem_new(sizeof *w);
 
     w->sink.ops = &ops;
     w->tenant = p->whose.tenant;
     w->id = p->id;
+    w->created_at = p->created_at;
+    w->tokens = context_message_tokens(&q->messages[0]) + api_settings()->turns.answer_tokens;
     list_push(&all, &w->link);
-    return &w->sink;
+    return w;
 }
 
 static void ask(const struct pending *p)
@@ -129,6 +175,7 @@ static void ask(const struct pending *p)
         session_asking_of(&p->whose, (struct chat_name){ .id = p->chat }, p->content);
     struct arena       *arena = &a->question->arena;
     const struct model *model = session_model(NULL, p->model, p->content, arena);
+    struct waited      *w = waited_new(p, a->question);
     struct turn_order   order = { .question = a->question,
                                   .model = model,
                                   .asker = &p->asker,
@@ -138,6 +185,8 @@ static void ask(const struct pending *p)
 
     if (!model) {
         question_free(a->question);
+        w->fault = FAULT_NOT_OFFERED;
+        try_later(w);
         return;
     }
     a->context = arena_str(arena, p->context);
@@ -146,7 +195,7 @@ static void ask(const struct pending *p)
     a->keeping.is_of_tool = p->is_operations;
     session_asking_key(a, p->key);
     order.keeping = &a->keeping;
-    order.sink = waited_new(p);
+    order.sink = &w->sink;
     turn_start(&order);
 }
 
@@ -232,7 +281,9 @@ static void on_put(struct verb *verb)
     struct visit          *v = LIST_OWNER(verb, struct visit, pending.verb);
     struct session_asking *a = v->ctx;
 
-    if (verb->end != STORE_OK) {
+    if (verb->end == STORE_CONFLICT) {
+        session_visit_detail(v, fault_http(FAULT_KEY_REUSED), fault_text(FAULT_KEY_REUSED));
+    } else if (verb->end != STORE_OK) {
         session_visit_fail(v, verb->end);
     } else if (v->pending.is_queued) {
         session_queue_look();
@@ -258,9 +309,9 @@ static struct str model_for(const struct visit *v, struct str name)
 void session_queue(struct session_asking *a)
 {
     struct visit *v = a->visit;
-    char          key[KEY_LETTERS + 1];
+    char          key[NAME_LETTERS + 1];
 
-    id_fill(key, KEY_LETTERS);
+    id_fill(key, NAME_LETTERS);
     v->pending.verb.done = on_put;
     pending_put(api_store(), &v->pending, &v->whose, v->chat,
                 &(struct pending){ .key = a->keeping.key.n ? a->keeping.key : str_of(key),

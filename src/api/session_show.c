@@ -59,11 +59,19 @@ static void add_part(const struct kept_message *m, const struct message *part, b
     buf_lit(out, "}");
 }
 
+/* Where nobody was asked: why. */
+static struct str words_of(const struct kept_message *m)
+{
+    enum fault fault = m->state == KEPT_ERROR ? session_refused_by(m->more) : FAULT_NONE;
+
+    return fault ? str_of(fault_text(fault)) : m->content;
+}
+
 /* An answer in which tools were used is shown as a model would see it. */
 static void add_message(struct visit *v, const struct kept_message *m, struct buf *out)
 {
     bool            is_cut = m->state == KEPT_STOPPED || m->state == KEPT_INTERRUPTED;
-    struct message  whole = { .text = m->content };
+    struct message  whole = { .text = words_of(m) };
     struct message *parts = &whole;
     size_t          n = 0;
 

@@ -5,7 +5,6 @@
 #include "api/session_dialect.h"
 #include "base/clock.h"
 #include "base/id.h"
-#include "chat/fault.h"
 #include "wire/http_text.h"
 #include "wire/sha256.h"
 
@@ -230,6 +229,17 @@ bool session_is_replaced(struct str more)
 
     json_free(doc);
     return is;
+}
+
+enum fault session_refused_by(struct str more)
+{
+    const char      *why;
+    struct json_doc *doc = more.n > 2 ? json_read(more, &why) : NULL;
+    struct str       name = doc ? json_str(json_get(json_root(doc), "fault")) : STR("");
+    enum fault       fault = fault_read(name);
+
+    json_free(doc);
+    return fault;
 }
 
 /* ---- what it brings -------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #define API_SESSION_VISIT_H
 
 #include "api/visit.h"
+#include "chat/fault.h"
 
 #define SESSION_DIALECT_NAME "session"
 
@@ -53,5 +54,9 @@ void session_add_owner(struct buf *out, struct str owner);
  * neither shown nor told to a model. */
 extern const char session_replaced[];
 bool              session_is_replaced(struct str more);
+
+/* And of a question that waited and was refused in the end, and of its answer (store/pending.h):
+ * why. It is shown, and not told to a model. NONE: it was asked. */
+enum fault session_refused_by(struct str more);
 
 #endif

@@ -10,6 +10,7 @@ enum statement {
     COUNT,
     DROP,
     GIVE_BACK,
+    REFUSE,
     FIND,
     LIST,
     STATEMENTS
@@ -44,6 +45,32 @@ enum { LIST_MOST = 100 };
     "EXISTS (SELECT FROM runnel.operation o WHERE o.tenant = c.tenant AND o.chat = c.id AND "      \
     "o.is_due)"
 
+/* A turn that was over before it was asked. Its key may be another question's; and where it has
+ * been asked after all, that one stands. */
+#define REFUSE_SQL                                                                                 \
+    "WITH at AS (SELECT c.tenant, c.id AS chat, c.owner, nextval('runnel.message_id_seq') AS "     \
+    "question, nextval('runnel.message_id_seq') AS answer FROM runnel.chat c WHERE c.tenant = $1 " \
+    "AND c.id = (SELECT p.chat FROM runnel.pending p WHERE p.tenant = $1 AND p.id = $2) FOR NO "   \
+    "KEY UPDATE), "                                                                                \
+    "p AS (DELETE FROM runnel.pending p USING at WHERE p.tenant = $1 AND p.id = $2 RETURNING "     \
+    "p.*, CASE WHEN p.is_operations THEN 'tool' WHEN p.is_assistants THEN 'assistant' ELSE "       \
+    "'user' END AS role), "                                                                        \
+    "taken AS (INSERT INTO runnel.turn (tenant, id, owner, idempotency_key, question_hash, chat, " \
+    "answer, model, state, fault, ended_at) SELECT p.tenant, $3::text, at.owner, CASE WHEN "       \
+    "$5::boolean THEN p.key END, sha256(convert_to(p.content, 'UTF8')), at.chat, at.answer, "      \
+    "p.model, 'error', $4::text, clock_timestamp() FROM at, p ON CONFLICT DO NOTHING RETURNING "   \
+    "tenant, id, chat), "                                                                          \
+    "c AS (UPDATE runnel.chat c SET next_seq = c.next_seq + 2, last_message = CASE WHEN p.role = " \
+    "'tool' THEN c.last_message ELSE left(p.content, 200) END, last_message_at = "                 \
+    "clock_timestamp(), updated_at = clock_timestamp() FROM p, taken WHERE c.tenant = "            \
+    "taken.tenant AND c.id = taken.chat RETURNING c.tenant, c.id, c.next_seq - 2 AS seq) "         \
+    "INSERT INTO runnel.message (tenant, id, chat, seq, role, state, content, more, turn, "        \
+    "created_at) SELECT c.tenant, m.id, c.id, m.seq, m.role, m.state, m.content, m.more, "         \
+    "$3::text, clock_timestamp() FROM c, p, at, jsonb_build_object('fault', $4::text) AS f "       \
+    "(more), LATERAL (VALUES (at.question, c.seq, p.role, 'complete'::runnel.message_state, "      \
+    "p.content, CASE WHEN p.is_operations THEN '{}' ELSE f.more END), (at.answer, c.seq + 1, "     \
+    "'assistant', 'error', '', f.more)) AS m (id, seq, role, state, content, more)"
+
 /* The locks come first: what stands behind them sees what others did before. A question that has
  * to wait because too many run elsewhere waits here; one that is told again is never too many. */
 const struct pg_statement pending_statements[] = {
@@ -70,8 +97,9 @@ const struct pg_statement pending_statements[] = {
                                  " AND $7::boolean AND NOT EXISTS (" OF_KEY ") AND (" IS_ASKED
                                  " OR (w.has_place AND w.has_room))" },
     [WAS_PUT] = { "pending_was_put",
-                  "WITH " ROOM("0", "$7", "$8") "SELECT EXISTS (" OF_KEY "), w.has_room "
-                                                "FROM w, runnel.chat c WHERE " CHAT_IS },
+                  "WITH " ROOM("0", "$7",
+                               "$8") "SELECT EXISTS (" OF_KEY "), w.has_room, EXISTS (" OF_KEY
+                                     " AND p.content <> $9) FROM w, runnel.chat c WHERE " CHAT_IS },
     [TAKE] = { "pending_take",
                "WITH next AS (SELECT p.tenant, p.id FROM runnel.pending p JOIN runnel.chat c ON "
                "c.tenant = p.tenant AND c.id = p.chat WHERE (p.taken_until IS NULL OR "
@@ -89,8 +117,9 @@ const struct pg_statement pending_statements[] = {
     [COUNT] = { "pending_count", "SELECT count(*) FROM runnel.pending" },
     [DROP] = { "pending_drop", "DELETE FROM runnel.pending p WHERE p.tenant = $1 AND p.id = $2" },
     [GIVE_BACK] = { "pending_give_back",
-                    "UPDATE runnel.pending p SET taken_until = now() + interval '1 second' "
-                    "WHERE p.tenant = $1 AND p.id = $2" },
+                    "UPDATE runnel.pending p SET taken_until = now() + $3::bigint * interval "
+                    "'1 second' WHERE p.tenant = $1 AND p.id = $2" },
+    [REFUSE] = { "pending_refuse", REFUSE_SQL },
     [FIND] = { "pending_chat", "SELECT 1 FROM runnel.chat c WHERE " CHAT_IS },
     [LIST] = { "pending_list",
                "SELECT " COLUMNS " FROM runnel.pending p JOIN runnel.chat c ON c.tenant = "
@@ -138,7 +167,7 @@ static struct pg_work *begin(struct store *s, struct pending_call *c, const stru
     c->all = NULL;
     c->n = 0;
     c->waiting = 0;
-    c->is_queued = c->is_let_through = c->found = c->has_room = false;
+    c->is_queued = c->is_let_through = c->found = c->has_room = c->is_another = false;
     return verb_begin(s, &c->verb, kind);
 }
 
@@ -163,6 +192,7 @@ static void put_rows(struct verb *v, size_t step, const struct pg_rows *rows)
     c->found = pg_n_rows(rows) > 0;
     c->is_queued = c->found && pg_get_bool(rows, 0, 0);
     c->has_room = c->found && pg_get_bool(rows, 0, 1);
+    c->is_another = c->found && pg_get_bool(rows, 0, 2);
 }
 
 /* Who only wants to wait, where nothing runs, is no crowd. */
@@ -171,6 +201,10 @@ static void judge_put(struct verb *v)
     struct pending_call *c = call_of(v);
 
     judge_chat(v);
+    if (v->end == STORE_OK && c->is_another) {
+        v->end = STORE_CONFLICT;
+        v->why = "another question waits with this key";
+    }
     if (v->end == STORE_OK && !c->is_queued && !c->is_let_through &&
         (c->lets_through || !c->has_room)) {
         v->end = STORE_CROWDED;
@@ -232,10 +266,11 @@ void pending_put(struct store *s, struct pending_call *c, const struct whose *w,
     pg_text(work, p->key);
     pg_int(work, (int64_t)most->in_flight);
     put_recent(work, most);
+    pg_text(work, p->content);
     verb_send(&c->verb);
 }
 
-/* ---- take, drop, list ---------------------------------------------------------------------- */
+/* ---- take, drop, refuse, list ----------------------------------------------------------- */
 
 static void take_rows(struct verb *v, size_t step, const struct pg_rows *rows)
 {
@@ -260,25 +295,41 @@ void pending_take(struct store *s, struct pending_call *c, const struct crowd_li
 
 static const struct verb_kind one_kind = { NULL, NULL };
 
-static void do_with_one(struct store *s, struct pending_call *c, enum statement what,
-                        int32_t tenant, int64_t id)
+static struct pg_work *begin_with_one(struct store *s, struct pending_call *c, enum statement what,
+                                      int32_t tenant, int64_t id)
 {
     struct pg_work *work = begin(s, c, &one_kind);
 
     pg_step(work, &pending_statements[what]);
     pg_int(work, tenant);
     pg_int(work, id);
-    verb_send(&c->verb);
+    return work;
 }
 
 void pending_drop(struct store *s, struct pending_call *c, int32_t tenant, int64_t id)
 {
-    do_with_one(s, c, DROP, tenant, id);
+    begin_with_one(s, c, DROP, tenant, id);
+    verb_send(&c->verb);
 }
 
-void pending_give_back(struct store *s, struct pending_call *c, int32_t tenant, int64_t id)
+void pending_give_back(struct store *s, struct pending_call *c, int32_t tenant, int64_t id,
+                       uint64_t seconds)
 {
-    do_with_one(s, c, GIVE_BACK, tenant, id);
+    struct pg_work *work = begin_with_one(s, c, GIVE_BACK, tenant, id);
+
+    pg_int(work, (int64_t)seconds);
+    verb_send(&c->verb);
+}
+
+void pending_refuse(struct store *s, struct pending_call *c, int32_t tenant, int64_t id,
+                    struct str turn, enum fault fault)
+{
+    struct pg_work *work = begin_with_one(s, c, REFUSE, tenant, id);
+
+    pg_text(work, turn);
+    pg_text(work, str_of(fault_name(fault)));
+    pg_bool(work, fault != FAULT_KEY_REUSED);
+    verb_send(&c->verb);
 }
 
 static void list_rows(struct verb *v, size_t step, const struct pg_rows *rows)

@@ -70,6 +70,14 @@ int64_t chat_of(const struct whose *w, const char *uid)
     return id;
 }
 
+void check_sql(const char *want, const char *sql)
+{
+    char line[300];
+
+    cluster_sql(line, "%s", sql);
+    check_that(strcmp(line, want) == 0, "%s: %s", sql, line);
+}
+
 static pid_t killer;
 
 void start_killing(void)

@@ -38,6 +38,9 @@ void        kept_done(struct verb *v);
 void start_killing(void);
 void stop_killing(void);
 
+/* The first line of what the database answers. */
+void check_sql(const char *want, const char *sql);
+
 /* A chat of somebody's with that uid; its number. */
 int64_t chat_of(const struct whose *w, const char *uid);
 

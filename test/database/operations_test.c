@@ -92,14 +92,6 @@ static size_t settle(void)
     return n;
 }
 
-static void check_sql(const char *want, const char *sql)
-{
-    char line[300];
-
-    cluster_sql(line, "%s", sql);
-    check_that(strcmp(line, want) == 0, "%s: %s", sql, line);
-}
-
 /* What waits for its turn in whatever chat. */
 static size_t take_pending(void)
 {

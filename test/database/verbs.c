@@ -179,7 +179,15 @@ static void try_pending_give_back(const struct probe *p, struct outcome *o)
 {
     struct pending_call c = { 0 };
 
-    AWAIT(c, pending_give_back(store, &c, p->whose.tenant, 0));
+    AWAIT(c, pending_give_back(store, &c, p->whose.tenant, 0, 1));
+    tell_pending(&c, o);
+}
+
+static void try_pending_refuse(const struct probe *p, struct outcome *o)
+{
+    struct pending_call c = { 0 };
+
+    AWAIT(c, pending_refuse(store, &c, p->whose.tenant, 0, STR("refused"), FAULT_USED_UP));
     tell_pending(&c, o);
 }
 
@@ -506,6 +514,7 @@ const struct verb_row verb_rows[] = {
     ROW(pending_take, VERB_KEEPS_HOUSE, false, false, true, 0),
     ROW(pending_drop, VERB_KEEPS_HOUSE, false, false, true, 0),
     ROW(pending_give_back, VERB_KEEPS_HOUSE, false, false, true, 0),
+    ROW(pending_refuse, VERB_KEEPS_HOUSE, false, false, true, 0),
     ROW(pending_list, VERB_FINDS_NOTHING, false, true, true, 3),
     ROW(operation_begin, VERB_FINDS_NOTHING, true, false, true, 6),
     ROW(operation_forget, VERB_FINDS_NOTHING, true, false, true, 1),

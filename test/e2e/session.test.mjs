@@ -303,6 +303,22 @@ describe('a message while an answer is made', () => {
     assert.equal((await anna.hear(id, 'again', { message_id: 'm' })).text, 'again');
     assert.equal((await anna.show(id)).messages.length, 4);
   });
+  test('by the name of one that waits already is refused, and that one is asked', async () => {
+    const id = await anna.made();
+    const first = anna.hear(id, words(30), { model: 'slow' });
+    await runs(id);
+    assert.deepEqual((await anna.hear(id, 'one', { message_id: 'm' })).types, EMPTY);
+    const wait = (message) => anna.fetch(`/sessions/${id}/messages/pending`, { method: 'POST', body: { message, message_id: 'm' } });
+    const refusals = [await body(anna.ask(id, 'another', { message_id: 'm' })), await body(wait('another')), await body(anna.ask(id, 'another', {}, { headers: { 'idempotency-key': 'm' } }))];
+    assert.deepEqual(await body(wait('one')), [200, { status: 'queued' }]);
+    assert.deepEqual((await anna.get(`/sessions/${id}/messages/pending`)).messages.map((m) => m.content), ['one']);
+    await first;
+    assert.deepEqual((await answered(id, 4)).slice(2), ['one', 'one']);
+    // As it is when nothing waits.
+    const refusal = await body(anna.ask(id, 'another', { message_id: 'm' }));
+    assert.deepEqual(refusal, [422, { detail: 'another question was asked with this Idempotency-Key' }]);
+    assert.deepEqual(refusals, [refusal, refusal, refusal]);
+  });
   test('outlives the process that was told it', async () => {
     const doomed = await s.serve();
     const id = await anna.made();
