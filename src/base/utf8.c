@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <string.h>
+
 static bool is_tail(unsigned char c, unsigned char low, unsigned char high)
 {
     return c >= low && c <= high;
@@ -72,4 +74,24 @@ struct str utf8_first(struct str s, size_t n)
         if (((unsigned char)s.p[at] & 0xc0) != 0x80 && n-- == 0)
             break;
     return (struct str){ s.p, at };
+}
+
+struct str utf8_without_nul(struct str s, struct arena *room)
+{
+    static const char lost[] = { '\xef', '\xbf', '\xbd' };
+    size_t            n = 0;
+    char             *to;
+
+    if (s.n == 0 || !memchr(s.p, 0, s.n))
+        return s;
+    to = arena_new(room, s.n * sizeof lost);
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i]) {
+            to[n++] = s.p[i];
+        } else {
+            memcpy(to + n, lost, sizeof lost);
+            n += sizeof lost;
+        }
+    }
+    return (struct str){ to, n };
 }

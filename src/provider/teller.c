@@ -9,14 +9,20 @@ enum {
     SECRET_PART_MIN = 4,
 };
 
+static void say_start(struct teller *t)
+{
+    struct arena room = { NULL };
+    struct event ev = { .type = EVENT_START, .text = utf8_without_nul(t->session, &room) };
+
+    t->started = true;
+    t->out.put(t->out.ctx, &ev);
+    arena_release(&room);
+}
+
 static void say(struct teller *t, const struct event *ev)
 {
-    struct event start = { .type = EVENT_START, .text = t->session };
-
-    if (!t->started && ev->type != EVENT_ERROR) {
-        t->started = true;
-        t->out.put(t->out.ctx, &start);
-    }
+    if (!t->started && ev->type != EVENT_ERROR)
+        say_start(t);
     t->out.put(t->out.ctx, ev);
 }
 
@@ -44,15 +50,11 @@ static void put(struct teller *t, struct event ev)
     say(t, &ev);
 }
 
-static void put_text(struct teller *t, struct event ev)
+static void put_joined(struct teller *t, struct event ev)
 {
     struct buf joined = BUF(ev.text.n + HALF_BYTES);
     bool       had_text = ev.text.n > 0;
 
-    if (t->ended || (!t->half && !half_is_in(ev.text))) {
-        put(t, ev);
-        return;
-    }
     if (t->half && !goes_on_with_half(t, &ev))
         give_up_half(t);
     half_join(&t->half, ev.text, &joined);
@@ -62,6 +64,18 @@ static void put_text(struct teller *t, struct event ev)
     if (ev.text.n || ev.tool.name.n || !had_text)
         say(t, &ev);
     buf_release(&joined);
+}
+
+static void put_text(struct teller *t, struct event ev)
+{
+    struct arena room = { NULL };
+
+    ev.text = utf8_without_nul(ev.text, &room);
+    if (t->ended || (!t->half && !half_is_in(ev.text)))
+        put(t, ev);
+    else
+        put_joined(t, ev);
+    arena_release(&room);
 }
 
 void teller_session(struct teller *t, struct str id)
@@ -83,18 +97,28 @@ void teller_reasoning(struct teller *t, struct str text)
 
 void teller_tool(struct teller *t, const struct tool_piece *piece, struct str arguments)
 {
-    put_text(t, (struct event){ .type = EVENT_TOOL_CALL, .tool = *piece, .text = arguments });
+    struct arena room = { NULL };
+    struct event ev = { .type = EVENT_TOOL_CALL, .tool = *piece, .text = arguments };
+
+    ev.tool.id = utf8_without_nul(piece->id, &room);
+    ev.tool.name = utf8_without_nul(piece->name, &room);
+    put_text(t, ev);
+    arena_release(&room);
 }
 
 /* Titles and excerpts are cut to a length by services that count UTF-16 units. */
 void teller_citation(struct teller *t, const struct citation *c)
 {
-    struct event ev = { .type = EVENT_CITATION, .citation = *c };
+    struct arena room = { NULL };
     struct buf   title = BUF(c->title.n), text = BUF(c->text.n);
+    struct event ev = { .type = EVENT_CITATION };
 
-    ev.citation.title = half_mend(c->title, &title);
-    ev.citation.text = half_mend(c->text, &text);
+    ev.citation.id = utf8_without_nul(c->id, &room);
+    ev.citation.title = utf8_without_nul(half_mend(c->title, &title), &room);
+    ev.citation.url = utf8_without_nul(c->url, &room);
+    ev.citation.text = utf8_without_nul(half_mend(c->text, &text), &room);
     put(t, ev);
+    arena_release(&room);
     buf_release(&title);
     buf_release(&text);
 }
@@ -150,14 +174,16 @@ void teller_advise(struct teller *t, struct advice advice)
 
 void teller_fail(struct teller *t, enum fault fault, struct str words)
 {
-    struct buf plain = BUF(TELLER_WORDS_MAX);
+    struct buf   plain = BUF(TELLER_WORDS_MAX);
+    struct arena room = { NULL };
 
     if (t->ended)
         return;
     if (t->judge)
         t->judge(t, fault);
-    add_without_secrets(t, words, &plain);
+    add_without_secrets(t, utf8_without_nul(words, &room), &plain);
     put(t, (struct event){
                .type = EVENT_ERROR, .fault = fault, .text = buf_str(&plain), .advice = t->advice });
+    arena_release(&room);
     buf_release(&plain);
 }

@@ -1,8 +1,8 @@
 /* teller.h - says events in an order that the grammar allows.
  *
  * Every source tells its answer through one of these, so that none of them has to think
- * of START, of usage that comes after the end, of an emoji cut in two, or of a second last
- * word. What comes after the last word is not said. Some facts have to be known before they can be told with
+ * of START, of usage that comes after the end, of an emoji cut in two, of a character that
+ * cannot be kept, or of a second last word. What comes after the last word is not said. Some facts have to be known before they can be told with
  * the right event: the session goes with START, the advice with ERROR.
  */
 #ifndef PROVIDER_TELLER_H

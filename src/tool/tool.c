@@ -4,7 +4,6 @@
 #include "base/utf8.h"
 
 #include <assert.h>
-#include <string.h>
 
 static struct str copy(struct str s)
 {
@@ -42,26 +41,15 @@ void tool_drop(struct tool *t)
     mem_free(t);
 }
 
-/* No database keeps a NUL, and no model misses it. */
-static void add_without_nul(struct str s, struct buf *out)
-{
-    const char *nul;
-
-    while (s.n && (nul = memchr(s.p, 0, s.n)) != NULL) {
-        buf_add(out, (struct str){ s.p, (size_t)(nul - s.p) });
-        buf_lit(out, "\xef\xbf\xbd");
-        s = str_from(s, (size_t)(nul - s.p) + 1);
-    }
-    buf_add(out, s);
-}
-
 void tool_cut(const struct tool *t, struct str output, struct buf *out)
 {
-    struct str first = utf8_clip(output, t->output_limit);
+    struct str   first = utf8_clip(output, t->output_limit);
+    struct arena room = { NULL };
 
-    add_without_nul(first, out);
+    buf_add(out, utf8_without_nul(first, &room));
     if (first.n < output.n)
         buf_lit(out, "\n[cut: the rest is too long]");
+    arena_release(&room);
 }
 
 static bool is_name_char(char c)

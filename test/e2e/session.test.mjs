@@ -69,6 +69,30 @@ describe('sessions', () => {
     assert.deepEqual([first.messages.map((m) => m.content), first.has_more_messages], [['a', 'a', 'b', 'b'], false]);
     assert.equal((await anna.show(id)).messages.length, 6);
   });
+  test('hold what a model says with a character that no database keeps', async () => {
+    const id = await anna.made();
+    s.provider.script({ answer: { reasoning: ['h\u0000m'], text: 'a\u0000b' }, times: 1 });
+    const h = await anna.hear(id, HELLO);
+    assert.deepEqual([h.error, h.text], [null, 'a\ufffdb']);
+    s.provider.script({ answer: { text: 'well' }, times: 1 });
+    assert.equal((await anna.hear(id, 'again')).text, 'well');
+    assert.deepEqual(s.asked().at(-1).messages.map((m) => m.content), [HELLO, 'a\ufffdb', 'again']);
+    assert.deepEqual([(await anna.said(id)).map(([, text]) => text), (await anna.show(id)).active_stream], [[HELLO, 'a\ufffdb', 'again', 'well'], null]);
+  });
+  test('hold calls with such a character', async () => {
+    const own = await s.serve({ tools: ['now'] });
+    const p = new Person(own);
+    const id = await p.made();
+    const call = { id: 'c\u0000', name: 'now', arguments: '{"utc_offset":"\u0000"}' };
+    s.provider.script({ answer: { finish: 'tools', tools: [call, { ...call, id: 'd', arguments: '{"utc_offset":"\\u0000"}' }] }, times: 1 });
+    s.provider.script({ answer: { text: 'well' }, times: 2 });
+    const h = await p.hear(id, HELLO);
+    assert.deepEqual([h.error, h.text], [null, 'well']);
+    assert.equal((await p.hear(id, 'again')).text, 'well');
+    assert.deepEqual(s.asked().at(-1).messages.find((m) => m.tool_calls).tool_calls.map((c) => [c.id, c.function.arguments]),
+      [['c\ufffd', '{"utc_offset":"\ufffd"}'], ['d', '{}']]);
+    assert.deepEqual(await own.sql("SELECT count(*) FROM runnel.turn WHERE state <> 'complete'"), [['0']]);
+  });
   test('are renamed and pinned', async () => {
     const id = await anna.made();
     const patch = (what, b) => anna.fetch(`/sessions/${id}/${what}`, { method: 'PATCH', body: b });

@@ -127,6 +127,28 @@ TEST(characters_are_counted_and_cut_whole)
     assert_int_equal(utf8_first(STR(""), 3).n, 0);
 }
 
+static void check_without_nul(struct str text, struct str want)
+{
+    struct arena room = { NULL };
+
+    check_same(utf8_without_nul(text, &room), want);
+    arena_release(&room);
+}
+
+TEST(another_sign_stands_for_a_nul)
+{
+    struct arena room = { NULL };
+    struct str   plain = STR("a\xe4\xbd\xa0");
+
+    assert_ptr_equal(utf8_without_nul(plain, &room).p, plain.p);
+    assert_null(room.chunks);
+    check_without_nul((struct str){ NULL, 0 }, STR(""));
+    check_without_nul(plain, plain);
+    check_without_nul((struct str){ "\0", 1 }, STR("\xef\xbf\xbd"));
+    check_without_nul((struct str){ "a\0\0\xe4\xbd\xa0\0", 7 },
+                      STR("a\xef\xbf\xbd\xef\xbf\xbd\xe4\xbd\xa0\xef\xbf\xbd"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +157,7 @@ int main(void)
         cmocka_unit_test(every_character_there_is_is_valid_and_cut_ones_are_not),
         cmocka_unit_test(a_text_is_valid_when_all_of_it_is),
         cmocka_unit_test(characters_are_counted_and_cut_whole),
+        cmocka_unit_test(another_sign_stands_for_a_nul),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
