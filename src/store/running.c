@@ -1,6 +1,7 @@
 #include "store/running.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "chat/event_bytes.h"
 #include "chat/gathering.h"
 
@@ -256,10 +257,45 @@ static void take_rows(struct verb *v, size_t step, const struct pg_rows *rows)
 
 static const struct verb_kind take_kind = { take_rows, NULL };
 
+/* The journal gets a last word too, for whoever reads on. */
+static void end_turn(struct closing *closing, enum fault fault, const struct turn_ending *said)
+{
+    struct event        last = { .type = EVENT_ERROR, .fault = fault };
+    struct buf          events = BUF(LAST_WORD_LIMIT);
+    const struct swept *t = closing->turn;
+    struct turn_ending  e = *said;
+
+    event_bytes_add(&events, &last);
+    e.tenant = t->name.tenant;
+    e.id = t->name.id;
+    e.holder = closing->sweep->holder;
+    e.end = fault_end(fault);
+    e.fault = fault;
+    e.tokens_used = -1;
+    e.seq = t->next_seq;
+    e.events = buf_str(&events);
+    turn_end(closing->sweep->taking.store, &closing->call, &e);
+    buf_release(&events);
+}
+
+/* It would be refused at every sweep, and never end. */
+static void close_without_words(struct closing *closing)
+{
+    LOG(LOG_ERROR, L_MSG("an answer cannot be kept"), L_STR("turn", closing->turn->name.id),
+        L_TEXT("why", closing->call.verb.why));
+    closing->is_refused = true;
+    end_turn(closing, FAULT_NOT_KEPT, &(struct turn_ending){ .tenant = 0 });
+}
+
 static void on_closed(struct verb *v)
 {
-    struct sweep *sweep = LIST_OWNER(v, struct closing, call.verb)->sweep;
+    struct closing *closing = LIST_OWNER(v, struct closing, call.verb);
+    struct sweep   *sweep = closing->sweep;
 
+    if (v->end == STORE_REFUSED && !closing->is_refused) {
+        close_without_words(closing);
+        return;
+    }
     sweep->closed += v->end == STORE_OK;
     if (v->end != STORE_OK && v->end != STORE_CONFLICT && v->end != STORE_NOT_FOUND)
         sweep->end = v->end;
@@ -267,32 +303,22 @@ static void on_closed(struct verb *v)
         sweep->done(sweep);
 }
 
-/* The journal gets a last word too, for whoever reads on. */
 static void close_turn(struct sweep *sweep, struct swept *t, struct closing *closing)
 {
-    struct event       last = { .type = EVENT_ERROR, .fault = FAULT_SHUTDOWN };
-    struct buf         events = BUF(LAST_WORD_LIMIT), calls = BUF(CALLS_LIMIT);
-    struct turn_ending e = { .tenant = t->name.tenant,
-                             .id = t->name.id,
-                             .holder = sweep->holder,
-                             .end = END_INTERRUPTED,
-                             .fault = last.fault,
-                             .usage = t->said.usage,
-                             .content = buf_str(&t->said.text),
-                             .reasoning = buf_str(&t->said.reasoning),
-                             .provider_session = t->said.session,
-                             .tokens_used = -1,
-                             .seq = t->next_seq };
+    struct buf calls = BUF(CALLS_LIMIT);
 
-    event_bytes_add(&events, &last);
-    e.events = buf_str(&events);
     gathering_write_calls(&t->said, &calls);
-    e.tool_calls = buf_str(&calls);
     closing->sweep = sweep;
+    closing->turn = t;
+    closing->is_refused = false;
     closing->call.verb.done = on_closed;
-    turn_end(sweep->taking.store, &closing->call, &e);
+    end_turn(closing, FAULT_SHUTDOWN,
+             &(struct turn_ending){ .usage = t->said.usage,
+                                    .content = buf_str(&t->said.text),
+                                    .reasoning = buf_str(&t->said.reasoning),
+                                    .tool_calls = buf_str(&calls),
+                                    .provider_session = t->said.session });
     buf_release(&calls);
-    buf_release(&events);
 }
 
 static void on_taken(struct verb *v)

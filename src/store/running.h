@@ -43,9 +43,9 @@ void journals_clear(struct store *s, struct running_call *c, uint64_t age, uint6
                     int64_t limit);
 
 /* Closes what dead processes left: takes turns over whose leases have run out, and ends each
- * as interrupted, with what its journal says; but not those that are spared, which the caller
- * knows to be alive. Two may sweep at once; what one leaves undone
- * is there for the next when its lease has run out. */
+ * as interrupted, with what its journal says (where the database refuses that: as an error, with
+ * nothing); but not those that are spared, which the caller knows to be alive. Two may sweep at
+ * once; what one leaves undone is there for the next when its lease has run out. */
 enum { SWEEP_MAX = 32 };
 
 struct sweep {
@@ -61,6 +61,8 @@ struct sweep {
     struct closing {
         struct turn_call call;
         struct sweep    *sweep;
+        struct swept    *turn;
+        bool             is_refused;          /* what it said                   */
     } closings[SWEEP_MAX];
 };
 void sweep_start(struct store *s, struct sweep *sweep, struct str holder, uint64_t lease,

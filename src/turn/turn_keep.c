@@ -11,6 +11,7 @@
  * What a claim or a save came to must be known: an interrupt waits for it.
  */
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/utf8.h"
 #include "chat/event_bytes.h"
 #include "chat/gathering.h"
@@ -29,6 +30,7 @@ struct memory {
     struct turn_facts   facts;
     bool                is_told_elsewhere, is_claimed;
     bool                is_unsure;            /* it may be claimed              */
+    bool                is_refused;           /* its words were: it is saved without them */
     struct deadline     again;
     uint64_t            give_up;              /* when nobody waits any more for a claim or a save */
 };
@@ -342,13 +344,13 @@ static void drop_remember(struct turn *t)
 
 /* ---- save ------------------------------------------------------------------------------------- */
 
-static void gather(const struct tale *tale, struct gathering *g)
+static void gather(const struct memory *m, struct gathering *g)
 {
-    struct event_bytes b = event_bytes_of(buf_str(&tale->words));
+    struct event_bytes b = event_bytes_of(buf_str(&m->turn->tale->words));
     struct event       ev;
 
     gathering_begin(g);
-    while (event_bytes_next(&b, &ev))
+    while (!m->is_refused && event_bytes_next(&b, &ev))
         gathering_add(g, &ev);
 }
 
@@ -379,7 +381,7 @@ static void send_save(struct memory *m)
     struct buf       piece = BUF(TEXT_LIMIT), calls = BUF(TEXT_LIMIT);
     struct gathering g;
 
-    gather(t->tale, &g);
+    gather(m, &g);
     write_last_piece(t, &m->kept, &piece);
     gathering_write_calls(&g, &calls);
     turn_end(keeper_store(), &m->call,
@@ -422,7 +424,7 @@ static void send_view(struct memory *m)
     struct buf       view = BUF(TEXT_LIMIT), once = BUF(256);
     struct gathering g;
 
-    gather(t->tale, &g);
+    gather(m, &g);
     m->keeping.write_view(buf_str(&g.text), t->fault, &view);
     buf_add(&once, t->id);
     buf_lit(&once, "view");
@@ -439,14 +441,21 @@ static void send_view(struct memory *m)
     gathering_release(&g);
 }
 
+/* What was refused would be refused again, and the turn would never end. */
 static void on_saved(struct verb *v)
 {
     struct memory *m = LIST_OWNER(v, struct memory, call.verb);
 
-    if (may_yet_be_done(m, v->end)) {
+    if (v->end == STORE_REFUSED && !m->is_refused) {
+        LOG(LOG_ERROR, L_MSG("an answer cannot be kept"), L_STR("turn", m->turn->id),
+            L_TEXT("why", v->why));
+        m->is_refused = true;
+        m->turn->fault = FAULT_NOT_KEPT;
+        send_save(m);
+    } else if (may_yet_be_done(m, v->end)) {
         m->again.run = save_again;
         deadline_arm(&m->again, clock_now() + RETRY_MS * CLOCK_MS);
-    } else if (v->end == STORE_OK && m->keeping.write_view) {
+    } else if (v->end == STORE_OK && m->keeping.write_view && !m->is_refused) {
         send_view(m);
     } else {
         turn_resume(m->turn, v->end == STORE_OK ? FAULT_NONE : FAULT_NOT_KEPT);

@@ -55,11 +55,10 @@ static struct buf words(const char *text)
     return piece;
 }
 
-static size_t add_piece(const char *holder, int32_t tenant, const char *turn, int64_t seq,
-                        const char *text)
+static size_t add_bytes(const char *holder, int32_t tenant, const char *turn, int64_t seq,
+                        struct str events)
 {
-    struct buf          piece = words(text);
-    struct turn_piece   p = { { tenant, str_of(turn) }, { seq, buf_str(&piece) } };
+    struct turn_piece   p = { { tenant, str_of(turn) }, { seq, events } };
     struct running_call c = { 0 };
     size_t              n;
 
@@ -67,6 +66,15 @@ static size_t add_piece(const char *holder, int32_t tenant, const char *turn, in
     check_end(c, STORE_OK);
     n = c.n;
     verb_drop(&c.verb);
+    return n;
+}
+
+static size_t add_piece(const char *holder, int32_t tenant, const char *turn, int64_t seq,
+                        const char *text)
+{
+    struct buf piece = words(text);
+    size_t     n = add_bytes(holder, tenant, turn, seq, buf_str(&piece));
+
     buf_release(&piece);
     return n;
 }
@@ -676,6 +684,62 @@ TEST(two_who_sweep_at_once_close_each_turn_once)
     close_store();
 }
 
+/* Words that came before they were looked at, of a service that was here before this one. */
+TEST(what_cannot_be_kept_of_the_dead_is_closed_without_it)
+{
+    static const struct event said[] = {
+        { .type = EVENT_DELTA, .text = { "a\0b", 3 } },
+        { .type = EVENT_REASONING, .text = { "\0", 1 } },
+        { .type = EVENT_TOOL_CALL,
+          .tool = { .id = STR_INIT("c"), .name = STR_INIT("f") },
+          .text = { "\0", 1 } },
+        { .type = EVENT_START, .text = { "\0", 1 } },
+    };
+    static struct sweep both[2];
+    struct turn_call    c = { 0 };
+    char                id[20];
+
+    open_store(4);
+    chat_of(&anna, "unkept");
+    for (size_t i = 0; i < COUNT(said); i++) {
+        struct buf piece = BUF(1000);
+
+        snprintf(id, sizeof id, "unkept-%zu", i);
+        take(id, "unkept");
+        event_bytes_add(&piece, &said[i]);
+        add_bytes("p1", 1, id, 0, buf_str(&piece));
+        buf_release(&piece);
+    }
+    take("kept-1", "unkept");
+    add_piece("p1", 1, "kept-1", 0, "abc");
+    die();
+    sweep_twice(both);
+    assert_int_equal(both[0].end, STORE_OK);
+    assert_int_equal(both[1].end, STORE_OK);
+    assert_int_equal(both[0].closed + both[1].closed, COUNT(said) + 1);
+    for (size_t i = 0; i < COUNT(said); i++) {
+        snprintf(id, sizeof id, "unkept-%zu", i);
+        AWAIT(c, turn_read(store, &c, &anna, str_of(id), 0, 10));
+        assert_int_equal(c.turn.state, KEPT_ERROR);
+        check_str(c.turn.fault, "not_kept");
+        check_str(c.turn.content, "");
+        check_str(c.turn.reasoning, "");
+        check_str(c.turn.tool_calls, "");
+        assert_true(c.turn.ended_at > 0);
+        assert_int_equal(c.n_pieces, 2);
+        assert_int_equal(c.pieces[1].seq, 1);
+    }
+    AWAIT(c, turn_find(store, &c, &anna, STR("kept-1")));
+    assert_int_equal(c.turn.state, KEPT_INTERRUPTED);
+    check_str(c.turn.content, "abc");
+    sweep_twice(both);
+    assert_int_equal(both[0].closed + both[1].closed, 0);
+    sweep_drop(&both[0]);
+    sweep_drop(&both[1]);
+    verb_drop(&c.verb);
+    close_store();
+}
+
 /* ---- without a database ---- */
 
 TEST(without_a_database_verbs_end_away)
@@ -715,6 +779,7 @@ int main(void)
         cmocka_unit_test(what_a_dead_process_left_is_closed_with_what_it_said),
         cmocka_unit_test(who_is_known_to_be_alive_is_spared),
         cmocka_unit_test(two_who_sweep_at_once_close_each_turn_once),
+        cmocka_unit_test(what_cannot_be_kept_of_the_dead_is_closed_without_it),
         cmocka_unit_test(without_a_database_verbs_end_away),
     };
 

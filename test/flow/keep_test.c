@@ -267,8 +267,7 @@ static void a_save_is_tried_until_it_is_done(void **state)
 
 static void what_cannot_be_saved_is_not_said_to_be_done(void **state)
 {
-    static const enum store_end ends[] = { STORE_CONFLICT, STORE_NOT_FOUND, STORE_REFUSED,
-                                           STORE_AWAY };
+    static const enum store_end ends[] = { STORE_CONFLICT, STORE_NOT_FOUND, STORE_AWAY };
 
     (void)state;
     for (size_t i = 0; i < COUNT(ends); i++) {
@@ -283,6 +282,57 @@ static void what_cannot_be_saved_is_not_said_to_be_done(void **state)
         assert_int_equal(fake.saves > 1, ends[i] == STORE_AWAY);
         assert_true(now_ms - begun < 1300);
     }
+}
+
+TEST(what_is_refused_is_saved_without_its_words)
+{
+    kept_world("Srrtwduf");
+    keeping.goes_on = keeping.counts_characters = true;
+    fake.save = STORE_REFUSED;
+    fake.saves_that_fail = 1;
+    ask();
+    kept_end();
+    told("srrtddue", FAULT_NOT_KEPT);
+    assert_int_equal(fake.saves, 2);
+    kept_as("error", "not_kept", "");
+    assert_string_equal(fake.reasoned, "");
+    assert_string_equal(fake.calls, "");
+    assert_string_equal(fake.session, "");
+    assert_string_equal(fake.finish, "");
+    assert_int_equal(fake.tokens_used, -1);
+    assert_int_equal(fake.usage.prompt, 3);
+    assert_string_equal(fake.journal, "srrtddue");
+}
+
+TEST(without_its_words_it_is_saved_until_it_is_done)
+{
+    kept_world("sdf");
+    fake.slow = "s";
+    fake.save = STORE_REFUSED;
+    fake.saves_that_fail = 2;
+    ask();
+    while (!fake.saves)
+        pass();
+    fake.save = STORE_BUSY;
+    fake_answer();
+    pass_for(250);
+    assert_int_equal(fake.saves, 3);
+    assert_int_equal(tape.last_words, 0);
+    fake_answer();
+    kept_end();
+    told("sde", FAULT_NOT_KEPT);
+    kept_as("error", "not_kept", "");
+}
+
+TEST(what_is_refused_without_its_words_is_left_to_others)
+{
+    kept_world("sdf");
+    fake.save = STORE_REFUSED;
+    fake.saves_that_fail = 1000;
+    ask();
+    kept_end();
+    told("sde", FAULT_NOT_KEPT);
+    assert_int_equal(fake.saves, 2);
 }
 
 TEST(a_piece_that_may_be_there_does_not_disturb_the_save)
@@ -481,16 +531,21 @@ TEST(an_answer_is_good_without_what_people_are_shown)
     kept_as("complete", "none", "word ");
 }
 
-TEST(of_an_answer_that_was_not_kept_nothing_is_shown)
+static void of_an_answer_that_was_not_kept_nothing_is_shown(void **state)
 {
-    kept_world("sdf");
-    keeping.write_view = write_view;
-    fake.save = STORE_CONFLICT;
-    fake.saves_that_fail = 1;
-    ask();
-    kept_end();
-    assert_int_equal(fake.views, 0);
-    told("sde", FAULT_NOT_KEPT);
+    static const enum store_end ends[] = { STORE_CONFLICT, STORE_REFUSED };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        kept_world("sdf");
+        keeping.write_view = write_view;
+        fake.save = ends[i];
+        fake.saves_that_fail = 1;
+        ask();
+        kept_end();
+        assert_int_equal(fake.views, 0);
+        told("sde", FAULT_NOT_KEPT);
+    }
 }
 
 int main(void)
@@ -511,6 +566,9 @@ int main(void)
         cmocka_unit_test(some_of_it_is_counted_and_carried_on_in_another_way),
         cmocka_unit_test(a_save_is_tried_until_it_is_done),
         cmocka_unit_test(what_cannot_be_saved_is_not_said_to_be_done),
+        cmocka_unit_test(what_is_refused_is_saved_without_its_words),
+        cmocka_unit_test(without_its_words_it_is_saved_until_it_is_done),
+        cmocka_unit_test(what_is_refused_without_its_words_is_left_to_others),
         cmocka_unit_test(a_piece_that_may_be_there_does_not_disturb_the_save),
         cmocka_unit_test(what_is_being_saved_is_journaled_no_more),
         cmocka_unit_test(an_answer_that_failed_gets_its_apology),
