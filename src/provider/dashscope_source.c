@@ -249,10 +249,9 @@ static struct retelling *arguments_of(struct source *s, size_t call)
     return &s->arguments[call];
 }
 
-/* The first piece of a call is told even if it is empty: the calls are numbered by it. */
+/* What names a call is told even if it is empty: the calls are numbered by it. */
 static void read_call(struct source *s, const struct json *v, struct tool_place place)
 {
-    size_t            n_begun = s->calls.n;
     struct buf        room = BUF(SOURCE_EVENT_MAX_BYTES);
     struct tool_piece piece;
     struct str        fresh;
@@ -261,8 +260,8 @@ static void read_call(struct source *s, const struct json *v, struct tool_place 
         return;
     if (!retelling_add(arguments_of(s, piece.index), tool_calls_arguments(v, &room), &fresh))
         teller_fail(s->teller, FAULT_GARBAGE, STR("the service changed a tool call"));
-    else if (fresh.n || piece.id.n || piece.name.n || s->calls.n > n_begun)
-        teller_tool(s->teller, &piece, fresh);
+    else if (fresh.n || piece.name.n)
+        tool_calls_tell(&s->calls, s->teller, &piece, fresh);
     buf_release(&room);
 }
 
@@ -282,7 +281,7 @@ static void settle_calls(struct source *s)
         struct str rest = retelling_settle(&s->arguments[i]);
 
         if (rest.n)
-            teller_tool(s->teller, &(struct tool_piece){ .index = i }, rest);
+            tool_calls_tell(&s->calls, s->teller, &(struct tool_piece){ .index = i }, rest);
     }
 }
 
@@ -311,7 +310,7 @@ static void read_finish(struct source *s, struct str reason)
     settle_thoughts(s);
     teller_text(s->teller, retelling_settle(&s->text));
     settle_calls(s);
-    s->finish = source_finish(reason, s->calls.n > 0);
+    s->finish = source_finish(reason, s->calls.n_told > 0);
     s->has_finish = true;
     s->teller->progress = ANSWER_WHOLE;
 }

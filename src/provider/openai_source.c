@@ -63,7 +63,7 @@ static void read_calls(struct source *s, const struct json *calls)
 
     for (; (v = json_walk_next(&w)); place.at++)
         if (tool_calls_read(&s->calls, v, place, &piece))
-            teller_tool(s->teller, &piece, tool_calls_arguments(v, &room));
+            tool_calls_tell(&s->calls, s->teller, &piece, tool_calls_arguments(v, &room));
     buf_release(&room);
 }
 
@@ -97,7 +97,7 @@ static struct str read_delta(struct source *s, const struct json *delta)
 
 static void read_finish(struct source *s, struct str reason)
 {
-    s->finish = source_finish(reason, s->calls.n > 0);
+    s->finish = source_finish(reason, s->calls.n_told > 0);
     s->has_finish = true;
     s->teller->progress = ANSWER_WHOLE;
 }

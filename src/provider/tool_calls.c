@@ -2,13 +2,15 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "provider/teller.h"
+#include "provider/source.h"
 #include "base/utf8.h"
 
 #include <string.h>
 
 void tool_calls_release(struct tool_calls *c)
 {
+    for (size_t i = 0; i < c->n; i++)
+        buf_release(&c->all[i].held);
     mem_free(c->all);
     *c = (struct tool_calls){ .n = 0 };
 }
@@ -18,7 +20,7 @@ static struct tool_call *open_call(struct tool_calls *c, int64_t index)
     if (c->n == TOOL_CALLS_MAX)
         return NULL;
     c->all = mem_resize(c->all, (c->n + 1) * sizeof *c->all);
-    c->all[c->n] = (struct tool_call){ .index = index };
+    c->all[c->n] = (struct tool_call){ .index = index, .held = BUF(SOURCE_EVENT_MAX_BYTES) };
     return &c->all[c->n++];
 }
 
@@ -131,12 +133,40 @@ bool tool_calls_read(struct tool_calls *c, const struct json *v, struct tool_pla
     return true;
 }
 
+static void hold(struct tool_call *call, struct teller *t, struct str arguments)
+{
+    buf_add(&call->held, arguments);
+    if (call->held.over)
+        teller_fail(t, FAULT_GARBAGE, STR("a tool call has no name"));
+}
+
+void tool_calls_tell(struct tool_calls *c, struct teller *t, const struct tool_piece *piece,
+                     struct str arguments)
+{
+    struct tool_call *call = &c->all[piece->index];
+    struct tool_piece told = { .index = call->number };
+
+    if (!call->is_told)
+        hold(call, t, arguments);
+    if (!call->name.n)
+        return;
+    if (!call->is_told) {
+        told.index = call->number = c->n_told++;
+        told.id = str_of_text(&call->id);
+        told.name = piece->name;
+        arguments = buf_str(&call->held);
+    }
+    call->is_told = true;
+    teller_tool(t, &told, arguments);
+    buf_release(&call->held);
+}
+
 void tool_calls_fill(struct tool_calls *c, struct teller *t)
 {
     for (size_t i = 0; i < c->n; i++)
         if (!c->all[i].has_arguments && c->all[i].name.n) {
             c->all[i].has_arguments = true;
-            teller_tool(t, &(struct tool_piece){ .index = i }, STR("{}"));
+            tool_calls_tell(c, t, &(struct tool_piece){ .index = i }, STR("{}"));
         }
 }
 

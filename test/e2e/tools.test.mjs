@@ -77,6 +77,14 @@ describe('a model uses tools', () => {
     assert.deepEqual(provider.requests()[1].problems, []);
   });
 
+  test('a call whose name comes behind its id is run', async () => {
+    play({ ...CALL, style: 'late-name', tools: [calculator('c1', '6*7'), calculator('c2', '1+1')] }, SAYS('It is 42.'));
+    const got = await stream();
+    assert.deepEqual([got.text, got.calls, got.finish], ['It is 42.', [], 'stop']);
+    assert.deepEqual(results(1), ['{"result":42}', '{"result":2}']);
+    assert.deepEqual(provider.requests()[1].body.messages[1].tool_calls.map((c) => [c.id, c.function.name]), [['c1', 'calculator'], ['c2', 'calculator']]);
+  });
+
   test('the same, whole', async () => {
     play({ ...CALL, tools: [calculator('c1', '1/4')] }, SAYS('A quarter.'));
     const got = await ask();
