@@ -198,7 +198,8 @@ static void ask(struct http_peer *peer)
 }
 
 /* The server may close a kept connection at the very moment we ask on it. As long as no
- * byte of an answer has come, a fresh connection may be asked once more. */
+ * byte of an answer has come, a fresh connection may be asked once more: who ends a kept one
+ * without a byte has hardly read what came on it. */
 static bool repeat(struct http_peer *peer)
 {
     struct http_fetch *f = peer->fetch;
@@ -342,12 +343,22 @@ static struct http_peer *freshest(struct http_pool *p)
     return p->idle.n ? LIST_OWNER(p->idle.head.prev, struct http_peer, idle_link) : NULL;
 }
 
+/* "Hardly" is not enough for what must not be done twice: a fresh one is not asked again. */
+static struct http_peer *peer_for(struct http_pool *p, const struct http_fetch *f)
+{
+    if (!f->is_once)
+        return freshest(p);
+    if (p->peers.n >= p->limits.max_open)     /* one that is idle makes room    */
+        peer_close(freshest(p));
+    return NULL;
+}
+
 static void serve_line(struct http_pool *p)
 {
     while (p->line.n && (p->idle.n || p->peers.n < p->limits.max_open)) {
         struct http_fetch *f = LIST_OWNER(list_pop(&p->line), struct http_fetch, link);
 
-        assign(f, freshest(p));
+        assign(f, peer_for(p, f));
     }
 }
 
@@ -367,9 +378,11 @@ void http_fetch_start(struct http_fetch *f, const struct http_fetch_ops *ops, co
 {
     struct http_pool *p = find_pool(way);
 
-    *f = (struct http_fetch){
-        .ops = ops, .request = request, .pool = p, .crowded.run = tell_crowded
-    };
+    *f = (struct http_fetch){ .ops = ops,
+                              .is_once = f->is_once,
+                              .request = request,
+                              .pool = p,
+                              .crowded.run = tell_crowded };
     p->limits = *limits;
     p->way.connect_timeout = way->connect_timeout;
     p->way.tls_timeout = way->tls_timeout;

@@ -7,9 +7,10 @@
  *     head, (body*, flush)*, end
  *
  * and end comes exactly once, unless the fetch is cancelled. A kept connection that turns
- * out dead before one byte of an answer has come is replaced by a fresh one, once. There
- * are no redirects and no retries beyond that: an answer is an answer. Time limits on the
- * answer are the caller's, who knows what he waits for; the way has its own.
+ * out dead before one byte of an answer has come is replaced by a fresh one, once; a request
+ * that must not be made twice takes a fresh one from the beginning. There are no redirects and
+ * no retries beyond that: an answer is an answer. Time limits on the answer are the caller's,
+ * who knows what he waits for; the way has its own.
  */
 #ifndef NET_HTTP_CLIENT_H
 #define NET_HTTP_CLIENT_H
@@ -45,6 +46,8 @@ struct http_fetch_ops {
 
 struct http_fetch {
     const struct http_fetch_ops *ops;
+    bool                         is_once;     /* the caller's, before the start: zeroed, or it must
+                                                 not be made twice              */
     bool                         answered;    /* a byte of the answer has come  */
     bool                         repeated;    /* on a fresh connection          */
     bool                         paused;

@@ -271,6 +271,7 @@ static void ask(struct tool_run *r)
                         .only_public = !host_is_among(host, &s->allow),
                         .connect_timeout = REACH_S * CLOCK_S,
                         .tls_timeout = REACH_S * CLOCK_S };
+    r->fetch.is_once = r->method != TOOL_GET; /* all others may change something */
     http_fetch_start(&r->fetch, &fetch_ops, &way, &limits, write_request(r, &u, query));
 }
 

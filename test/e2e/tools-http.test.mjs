@@ -14,11 +14,16 @@ import { join } from 'node:path';
 // What a web service was asked, and by whom.
 const asked = [];
 let left = 0;
+let goes = false; // at the next request, when it has been read
 async function serve(request, response) {
   let body = '';
   for await (const piece of request) body += piece;
   const { method, url, headers } = request;
   asked.push({ method, url, headers, body, port: request.socket.localPort, socket: request.socket.remotePort });
+  if (goes) {
+    goes = false;
+    return request.socket.destroy();
+  }
   const json = (status, what) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(what));
   if (url.startsWith('/city/')) return json(200, { city: decodeURIComponent(url.slice(6)), degrees: 21 });
   if (url.startsWith('/note')) return json(201, { kept: JSON.parse(body || '{}') });
@@ -48,6 +53,7 @@ before(async () => {
   const tools = [
     tool('weather', at(plain, '/city/{city}'), { parameters: city }),
     tool('note', at(secure, '/note'), { method: 'POST', headers: ['X-Key: the-secret'] }),
+    tool('sure', at(secure, '/city/x')),
     tool('broken', at(plain, '/broken')),
     tool('long', at(plain, '/long'), { max_output_bytes: '100' }),
     tool('metadata', at(plain, '/metadata')),
@@ -114,10 +120,28 @@ describe('a web service that a model may ask', () => {
   });
 
   test('is asked on the connection of the time before', async () => {
-    await told(['note', {}]);
+    await told(['sure', {}]);
     const { socket } = asked[0];
-    await told(['note', {}]);
+    await told(['sure', {}]);
     assert.equal(asked[0].socket, socket);
+  });
+
+  test('that goes without a word is asked again on another connection', async () => {
+    await told(['sure', {}]);
+    goes = true;
+    assert.deepEqual(await told(['sure', {}]), ['{"city":"x","degrees":21}']);
+    assert.equal(asked.length, 2);
+    assert.notEqual(asked[0].socket, asked[1].socket);
+  });
+
+  test('but never told twice to change something', async () => {
+    await told(['note', { n: 1 }]);
+    const { socket } = asked[0];
+    goes = true;
+    assert.match(await error('note', { n: 2 }), /^The connection was lost before the answer ended/);
+    assert.deepEqual(asked.map((a) => a.body), ['{"n":2}']);
+    assert.notEqual(asked[0].socket, socket);
+    assert.deepEqual(await told(['note', { n: 3 }]), ['{"kept":{"n":3}}']);
   });
 
   test('is not asked when an argument is missing or climbs', async () => {

@@ -331,7 +331,7 @@ TEST(with_202_it_goes_on_under_the_name_that_it_was_told)
 /* The connection is kept, though nobody reads what stands behind a 202. */
 TEST(its_service_is_asked_again_where_it_went_on)
 {
-    struct tool *t = tool_at("http://127.0.0.1:PORT/status/202", TOOL_POST, NULL);
+    struct tool *t = tool_at("http://127.0.0.1:PORT/status/202", TOOL_GET, NULL);
 
     ear.operation = STR("op-1");
     run(t, "{}");
@@ -344,6 +344,24 @@ TEST(its_service_is_asked_again_where_it_went_on)
     assert_int_equal(service.n_connections, 0);
     ear.operation = STR("");
     tool_drop(t);
+}
+
+/* On a kept one that ends it could not be known whether it was done. */
+TEST(what_changes_something_has_a_connection_of_its_own)
+{
+    static const enum tool_method methods[] = { TOOL_GET, TOOL_POST, TOOL_PUT, TOOL_PATCH,
+                                                TOOL_DELETE };
+
+    for (size_t i = 0; i < COUNT(methods); i++) {
+        struct tool *t = tool_at("http://127.0.0.1:PORT/status/200", methods[i], NULL);
+
+        run(t, "{}");
+        service_forget();
+        run(t, "{}");
+        assert_int_equal(service.n_asked, 1);
+        assert_int_equal(service.n_connections, methods[i] != TOOL_GET);
+        tool_drop(t);
+    }
 }
 
 /* Who does not know the name cannot go on under it. */
@@ -572,6 +590,7 @@ int main(void)
         cmocka_unit_test(secrets_stay_with_their_origin),
         cmocka_unit_test(with_202_it_goes_on_under_the_name_that_it_was_told),
         cmocka_unit_test(its_service_is_asked_again_where_it_went_on),
+        cmocka_unit_test(what_changes_something_has_a_connection_of_its_own),
         cmocka_unit_test(a_name_stays_with_its_origin),
         cmocka_unit_test(redirects_have_an_end),
         cmocka_unit_test(redirects_lead_to_no_neighbour),
