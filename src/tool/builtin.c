@@ -9,8 +9,6 @@
 #include "store/messages.h"
 #include "tool/calculator.h"
 
-#include <stdio.h>
-
 enum {
     OUTPUT_MAX = 100 << 10,
     FOUND_DEFAULT = 5,
@@ -63,22 +61,33 @@ static void fail(struct tool_run *r, const char *words)
 
 /* ---- now ------------------------------------------------------------------------------------ */
 
-/* "+08:00"; nothing for UTC. */
+static bool is_like(struct str s, struct str pattern)
+{
+    for (size_t i = 0; i < s.n && i < pattern.n; i++)
+        if (pattern.p[i] == '0' ? s.p[i] < '0' || s.p[i] > '9' : s.p[i] != pattern.p[i])
+            return false;
+    return s.n == pattern.n;
+}
+
+static int two_digits(const char *p)
+{
+    return (p[0] - '0') * 10 + (p[1] - '0');
+}
+
+/* "+08:00"; nothing for UTC. It is repeated to the model as it is. */
 static bool read_offset(struct str s, int *minutes)
 {
-    int  hours = 0, rest = 0;
-    char sign = '+', text[8] = "";
-
     *minutes = 0;
     if (s.n == 0)
         return true;
-    if (s.n != 6 || (s.p[0] != '+' && s.p[0] != '-'))
+    if (!is_like(s, STR("+00:00")) && !is_like(s, STR("-00:00")))
         return false;
-    snprintf(text, sizeof text, "%.*s", STR_ARG(s));
-    if (sscanf(text, "%c%2d:%2d", &sign, &hours, &rest) != 3 || hours < 0 || rest < 0 || rest > 59)
+    *minutes = two_digits(s.p + 1) * 60 + two_digits(s.p + 4);
+    if (two_digits(s.p + 4) > 59 || *minutes > MINUTES_MAX)
         return false;
-    *minutes = (hours * 60 + rest) * (sign == '-' ? -1 : 1);
-    return hours * 60 + rest <= MINUTES_MAX;
+    if (s.p[0] == '-')
+        *minutes = -*minutes;
+    return true;
 }
 
 static void tell_time(struct tool_run *r, const struct json *arguments, const struct whose *whose)

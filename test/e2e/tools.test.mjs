@@ -122,6 +122,17 @@ describe('a model uses tools', () => {
     });
   }
 
+  test('a time is told for what is written like an offset, and for nothing else', async () => {
+    const good = ['+00:00', '-03:30', '+14:00', '-14:00'];
+    const bad = ['+1:2"x', '+ 8:00', '+08:60', '+14:01', '-15:00', '+-1:00', '+08:0x', '+8:000', '08:00', '+08:00 ', '+08-00', 'UTC'];
+    const call = (utc_offset, i) => ({ id: `c${i}`, name: 'now', arguments: JSON.stringify({ utc_offset }) });
+    play({ ...CALL, tools: [...good, ...bad].map(call) }, SAYS('Late.'));
+    assert.equal((await stream()).text, 'Late.');
+    const told = results(1).map((r) => JSON.parse(r));
+    assert.deepEqual(told.slice(0, 4).map((t) => t.time.slice(19)), good);
+    assert.deepEqual(told.slice(4).map((t) => t.error), bad.map(() => 'utc_offset must be written like +08:00'));
+  });
+
   test('calls without arguments', async () => {
     play({ ...CALL, tools: [{ id: 'x', name: 'now', arguments: '' }] }, SAYS('Late.'));
     assert.equal((await stream()).text, 'Late.');
