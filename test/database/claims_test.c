@@ -279,6 +279,7 @@ static int64_t wait_for_waiter(int64_t not )
         if (strtoll(pid, NULL, 10))
             return strtoll(pid, NULL, 10);
         turn_for(10);
+        check_that(!kept_ended, "it has ended as %s", store_end_name(many[0].verb.end));
     }
     fail_msg("nobody waits for the lock");
     return 0;
@@ -294,7 +295,8 @@ static void begin_refusing(const char *uid)
     check_that(session, "%s", why);
     must("CREATE FUNCTION runnel.refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE "
          "'no room' USING ERRCODE = '53100'; END$$");
-    must("CREATE TRIGGER refuse BEFORE INSERT ON runnel.turn EXECUTE FUNCTION runnel.refuse()");
+    must("CREATE TRIGGER refuse BEFORE INSERT ON runnel.turn FOR EACH ROW EXECUTE FUNCTION "
+         "runnel.refuse()");
     snprintf(lock, sizeof lock, "BEGIN; SELECT FROM runnel.chat WHERE id = %lld FOR UPDATE",
              (long long)chat);
     must(lock);
