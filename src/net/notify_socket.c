@@ -55,15 +55,27 @@ static uint64_t number_of(const char *variable)
     return str_to_u64(str_of(getenv(variable)), &v) ? v : 0;
 }
 
+/* Whoever follows on this program finds it named, as this one has found the one before. */
+static void watch_is_ours(void)
+{
+    char text[16];
+
+    snprintf(text, sizeof text, "%d", (int)getpid());
+    setenv("WATCHDOG_PID", text, 1);
+}
+
 /* The watch may be over another process that handed its environment down to us. It is ours
  * as well where that one is the old program, which we replace. */
 static void read_watchdog(void)
 {
     uint64_t pid = number_of("WATCHDOG_PID"), us = number_of("WATCHDOG_USEC");
 
-    if ((pid == 0 || pid == (uint64_t)getpid() || pid == (uint64_t)getppid()) &&
-        us <= UINT64_MAX / 1000)
+    if (pid != 0 && pid != (uint64_t)getpid() && pid != (uint64_t)getppid())
+        return;
+    if (us <= UINT64_MAX / 1000)
         notify.watchdog = us * 1000;
+    if (pid)
+        watch_is_ours();
 }
 
 void notify_socket_open(void)

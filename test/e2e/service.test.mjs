@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { join } from 'node:path';
-import { finish, upgrade } from './lib/crew.mjs';
-import { duration, eventually, launch, ms, scratch, start } from './lib/server.mjs';
+import { allGone, children, finish, get, isAlive, sleep, upgrade } from './lib/crew.mjs';
+import { binary, duration, eventually, launch, ms, scratch, start } from './lib/server.mjs';
 
 const EAR = `
 import os, socket, sys
@@ -69,6 +69,25 @@ describe('under a supervisor', () => {
     process.kill(next.pid, 'SIGTERM');
     await ear.heard(/^STOPPING=1 /m);
     await finish(server, next.pid);
+  });
+
+  for (const workers of [1, 2]) test(`whom it watches by number it hears of behind every upgrade (workers: ${workers})`, { timeout: ms(60000) }, async () => {
+    ear.words.length = 0;
+    const server = await start(null, {
+      program: '/bin/sh', args: ['-c', 'WATCHDOG_PID=$$ exec "$0" "$@"', binary, 'serve', '--listen', '127.0.0.1:0', '--set', `workers=${workers}`],
+      env: { NOTIFY_SOCKET: ear.path, WATCHDOG_USEC: String(ms(200) * 1000) },
+    });
+    let { pid } = server;
+    for (let i = 0; i < 3; i++) {
+      await ear.heard(new RegExp(`^READY=1 MAINPID=${pid} `, 'm'));
+      const sofar = ear.words.length;
+      await eventually(() => assert.ok(ear.words.slice(sofar).includes('WATCHDOG=1'), `program ${i + 1} is alive`));
+      if (i === 2) break;
+      const next = await upgrade(server, pid);
+      await allGone([pid]);
+      ({ pid } = next);
+    }
+    await finish(server, pid);
   });
 
   test('a loop that stands still is not called alive', async () => {

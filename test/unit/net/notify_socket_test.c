@@ -182,6 +182,31 @@ TEST(a_watch_over_another_process_is_not_ours)
     assert_true(deadlines_next() == 102 * CLOCK_S);
 }
 
+TEST(a_watch_over_who_came_before_is_ours_and_our_successor_s)
+{
+    char pid[16], own[16];
+
+    snprintf(pid, sizeof pid, "%d", (int)getppid());
+    snprintf(own, sizeof own, "%d", (int)getpid());
+    setenv("WATCHDOG_USEC", "4000000", 1);
+    setenv("WATCHDOG_PID", pid, 1);
+    notify_socket_open();
+    notify_ready(25 * CLOCK_S);
+    assert_true(deadlines_next() == 102 * CLOCK_S);
+    assert_string_equal(getenv("WATCHDOG_PID"), own);
+}
+
+TEST(a_watch_over_nobody_in_particular_stays_so)
+{
+    setenv("WATCHDOG_USEC", "4000000", 1);
+    notify_socket_open();
+    assert_null(getenv("WATCHDOG_PID"));
+    setenv("WATCHDOG_PID", "999999999", 1);
+    notify_socket_close();
+    notify_socket_open();
+    assert_string_equal(getenv("WATCHDOG_PID"), "999999999");
+}
+
 TEST(a_watchdog_that_makes_no_sense_is_none)
 {
     static const char *const values[] = { "", "0", "-1", "4s", "18446744073709551615" };
@@ -208,6 +233,8 @@ int main(void)
         WITH(a_listener_that_is_full_is_not_waited_for),
         WITH(the_watchdog_hears_twice_in_its_time),
         WITH(a_watch_over_another_process_is_not_ours),
+        WITH(a_watch_over_who_came_before_is_ours_and_our_successor_s),
+        WITH(a_watch_over_nobody_in_particular_stays_so),
         WITH(a_watchdog_that_makes_no_sense_is_none),
     };
     int failed;
