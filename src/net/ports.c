@@ -88,14 +88,18 @@ static void take(struct ports *p, long fd)
 static void take_from_predecessor(struct ports *p)
 {
     const char *text = getenv(PORTS_VARIABLE);
+    bool        are_kept = str_starts(str_of(text), STR(PORTS_KEPT));
     char       *end;
 
+    if (are_kept)
+        text += strlen(PORTS_KEPT);
     for (; text && *text; text = *end == ',' ? end + 1 : end) {
         take(p, strtol(text, &end, 10));
         if (*end != ',' && *end != '\0')
             die(PORTS_VARIABLE " is no list of numbers");
     }
     p->are_handed_on = p->n > 0;
+    p->are_kept = are_kept;
     unsetenv(PORTS_VARIABLE);
 }
 
@@ -106,6 +110,7 @@ static void take_from_manager(struct ports *p)
     if (for_whom && many && strtol(for_whom, NULL, 10) == getpid())
         for (long i = 0, n = strtol(many, NULL, 10); i < n; i++)
             take(p, FIRST_OF_MANAGER + i);
+    p->are_kept = p->n > 0;
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
@@ -131,8 +136,8 @@ static void must_be_one_address(const struct ports *p)
             die("it was given sockets of several addresses, and serves one only");
 }
 
-/* A service manager's address holds, whatever the settings say; a predecessor's is left
- * when the settings have changed. */
+/* A service manager's address holds, whatever the settings say, also when a predecessor hands
+ * it on; a predecessor's own is left when the settings have changed. */
 static void take_what_is_given(struct ports *p, const union address *at)
 {
     take_from_predecessor(p);
@@ -142,7 +147,7 @@ static void take_what_is_given(struct ports *p, const union address *at)
         return;
     where_is(p->fds[0], &p->at);
     must_be_one_address(p);
-    if (p->are_handed_on && !is_same(&p->at, at)) {
+    if (!p->are_kept && !is_same(&p->at, at)) {
         ports_close_but(p, PORTS_MAX);
         p->n = 0;
     }

@@ -83,7 +83,7 @@ static char **environment(char *ports, char *ready)
 
 static void write_ports(struct buf *out, const struct ports *p)
 {
-    const char *between = PORTS_VARIABLE "=";
+    const char *between = p->are_kept ? PORTS_VARIABLE "=" PORTS_KEPT : PORTS_VARIABLE "=";
 
     for (size_t i = 0; i < p->n; i++) {
         if (p->fds[i] < 0)

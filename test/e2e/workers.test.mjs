@@ -6,12 +6,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { allGone, areWhole, calm, children, crowd, descriptors, died, eventually, get, isAlive, isWhole, knock, ms, run, scratch, sleep, sockets, start, STREAMS, words } from './lib/crew.mjs';
+import { allGone, areWhole, calm, children, crowd, descriptors, died, eventually, finish, get, isAlive, isWhole, knock, ms, run, scratch, sleep, sockets, start, STREAMS, upgrade, words } from './lib/crew.mjs';
 import { database } from './lib/database.mjs';
 import * as durable from './lib/durable.mjs';
 import { cluster } from './lib/postgres.mjs';
-import { connect, req } from './lib/raw.mjs';
-import { binary, duration, exitCode, launch } from './lib/server.mjs';
+import { chat, connect, req } from './lib/raw.mjs';
+import { binary, duration } from './lib/server.mjs';
 
 const echo = (pace, more = {}) => ({
   workers: 3, drain_seconds: duration(15000), ...more,
@@ -105,22 +105,28 @@ describe('the beginning', () => {
     assert.match(r.stderr, /cannot write \/nowhere\/runnel\.pid/);
   });
 
-  test('a service manager may have opened the port', async () => {
-    for (const workers of [1, 3]) {
+  for (const workers of [1, 3])
+    test(`a service manager may have opened the port, for ${workers} and for those who follow`, { timeout: ms(60000) }, async () => {
       const door = net.createServer();
       await new Promise((done) => door.listen(0, '127.0.0.1', done));
       const { port } = door.address();
-      const child = launch('/bin/sh', ['-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"', binary, 'serve', '--set', `workers=${workers}`],
-        { stdio: ['ignore', 'ignore', 'pipe', door._handle.fd], env: { PATH: process.env.PATH } });
-      let log = '';
-      child.stderr.on('data', (d) => { log += d; });
-      await eventually(() => assert.match(log, new RegExp(`msg=ready address=127.0.0.1:${port} `)), ms(10000));
+      const s = await start(null, {
+        program: '/bin/sh', args: ['-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"', binary, 'serve', '--set', `workers=${workers}`],
+        stdio: [door._handle.fd],
+      });
       door.close();
-      for (let i = 0; i < 20; i++) assert.equal((await get(port, '/livez', 'Connection: close')).status, 200);
-      child.kill('SIGTERM');
-      assert.equal(await exitCode(child), 0);
-    }
-  });
+      let { pid, ready } = s;
+      for (let i = 0; i < 3; i++) {
+        if (i) {
+          const before = pid;
+          ({ pid, ready } = await upgrade(s, before));
+          await allGone([before]);
+        }
+        assert.equal(ready.address, `127.0.0.1:${port}`);
+        for (let k = 0; k < 20; k++) assert.equal((await get(port, '/livez', 'Connection: close')).status, 200);
+      }
+      await finish(s, pid);
+    });
 });
 
 describe('figures', () => {

@@ -83,10 +83,10 @@ TEST(one_that_was_closed_comes_back_on_the_same_address)
 }
 
 /* As a predecessor hands them on: by number, under that name. */
-static void hand_on(const int *fds, size_t n)
+static void hand_on(const char *mark, const int *fds, size_t n)
 {
     char   text[200];
-    size_t used = 0;
+    size_t used = (size_t)snprintf(text, sizeof text, "%s", mark);
 
     for (size_t i = 0; i < n; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, i ? ",%d" : "%d", fds[i]);
@@ -103,7 +103,7 @@ TEST(a_predecessor_hands_them_on)
 
         assert_int_equal(ports_open(&before, &any, 2), 0);
         fd = knock(&before.at);
-        hand_on(before.fds, 2);
+        hand_on("", before.fds, 2);
         ports = (struct ports){ .n = 0 };
         assert_int_equal(ports_open(&ports, &before.at, wanted[i]), 0);
         assert_int_equal(ports.n, wanted[i]);
@@ -123,13 +123,39 @@ TEST(another_address_is_opened_anew)
     union address other;
 
     assert_int_equal(ports_open(&before, &any, 1), 0);
-    hand_on(before.fds, 1);
+    hand_on("", before.fds, 1);
     assert_true(address_read_endpoint(STR("127.0.0.2:0"), &other));
     assert_int_equal(ports_open(&ports, &other, 1), 0);
     assert_true(ports.are_handed_on);
     assert_int_equal(ports.at.v4.sin_addr.s_addr, other.v4.sin_addr.s_addr);
     assert_int_equal(fcntl(before.fds[0], F_GETFD),
                      ports.fds[0] == before.fds[0] ? FD_CLOEXEC : -1);
+}
+
+TEST(an_address_that_a_manager_keeps_holds_whatever_the_settings_say)
+{
+    struct ports  before = { .n = 0 };
+    union address other;
+
+    assert_int_equal(ports_open(&before, &any, 1), 0);
+    assert_false(before.are_kept);
+    hand_on(PORTS_KEPT, before.fds, 1);
+    assert_true(address_read_endpoint(STR("127.0.0.2:0"), &other));
+    assert_int_equal(ports_open(&ports, &other, 2), 0);
+    assert_true(ports.are_handed_on);
+    assert_true(ports.are_kept);
+    assert_int_equal(ports.n, 2);
+    assert_int_equal(ports.fds[0], before.fds[0]);
+    assert_int_equal(ports.at.v4.sin_addr.s_addr, before.at.v4.sin_addr.s_addr);
+    assert_int_equal(ports.at.v4.sin_port, before.at.v4.sin_port);
+}
+
+TEST(nothing_that_is_kept_is_no_address)
+{
+    hand_on(PORTS_KEPT, NULL, 0);
+    assert_int_equal(ports_open(&ports, &any, 1), 0);
+    assert_false(ports.are_handed_on);
+    assert_false(ports.are_kept);
 }
 
 /* Exits with 1, so a child does it. */
@@ -151,7 +177,9 @@ static int exit_code_of(const char *variable, const char *value)
 
 TEST(what_is_no_listening_socket_is_not_taken)
 {
-    static const char *const rows[] = { "0", "999", "-1", "x", "3;4", "99999999999999999999" };
+    static const char *const rows[] = { "0",      "999",      "-1",
+                                        "x",      "3;4",      "99999999999999999999",
+                                        "kept:x", "kept:999", "7,kept:8" };
 
     for (size_t i = 0; i < COUNT(rows); i++)
         check_that(exit_code_of(PORTS_VARIABLE, rows[i]) == 1, "%s", rows[i]);
@@ -170,6 +198,9 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(a_predecessor_hands_them_on, begin, end),
         cmocka_unit_test_setup_teardown(another_address_is_opened_anew, begin, end),
+        cmocka_unit_test_setup_teardown(
+            an_address_that_a_manager_keeps_holds_whatever_the_settings_say, begin, end),
+        cmocka_unit_test_setup_teardown(nothing_that_is_kept_is_no_address, begin, end),
         cmocka_unit_test_setup_teardown(what_is_no_listening_socket_is_not_taken, begin, end),
     };
 
