@@ -317,6 +317,7 @@ static int serve(void)
     }
     log_setup((enum log_level)service.read->log_level, (enum log_format)service.read->log_format);
     notify_socket_open();
+    signal(SIGPIPE, SIG_IGN);                 /* who leads others has no loop to do it */
     if (service.workers > 1)
         return lead(&(struct led){ &service.read, &service.ports, service.workers, service.migrates,
                                    work, announce_crew });

@@ -7,7 +7,7 @@ import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { start as startProvider } from '../providers/lib/index.mjs';
-import { allGone, areWhole, calm, children, crowd, descriptors, eventually, fails, finish, get, isAlive, knock, link, ms, place, run, scratch, sleep, start, STREAMS, upgrade, words } from './lib/crew.mjs';
+import { allGone, areWhole, binary, calm, children, crowd, descriptors, eventually, fails, finish, get, isAlive, knock, link, ms, place, run, scratch, sleep, start, STREAMS, upgrade, words } from './lib/crew.mjs';
 import { database } from './lib/database.mjs';
 import * as durable from './lib/durable.mjs';
 import { cluster } from './lib/postgres.mjs';
@@ -170,6 +170,21 @@ describe('with a database', () => {
   after(() => pg?.remove());
 
   test('what outlasts the drain goes on for its readers by their last id', { timeout: ms(120000) }, async () => {
+  for (const workers of [1, 2])
+    test(`is not one whose old one is gone when ${workers === 1 ? 'it serves' : 'they serve'}`, async () => {
+      const p = place();
+      const s = await start(echo(0, { workers }), { program: p.path });
+      p.lie(`sleep ${ms(500) / 1000}; exec ${binary} "$@"`);
+      s.kill('SIGUSR2');
+      const pid = Number((await s.log({ msg: 'upgrading' })).new_pid);
+      s.kill('SIGKILL');
+      await s.log({ msg: /^nobody waits/ });
+      await sleep(ms(200));
+      await answers(s.port);
+      process.kill(pid, 'SIGTERM');
+      await allGone([pid]);
+    });
+
     const s = await durable.serve(d, { pace: 20, workers: 2, drain_seconds: duration(2500) });
     const [short, long] = [durable.words(30, 's'), durable.words(400, 'l')];
     const readers = await durable.crowd(s, process.env.RUNNEL_STREAMS ? STREAMS : 40);

@@ -325,6 +325,20 @@ describe('a death', () => {
     await s.stop();
   });
 
+  test('is survived by its leader also when nobody reads the log any more', async () => {
+    const s = await start(echo(0));
+    const pids = await all(s);
+    s.child.stderr.destroy();
+    process.kill(pids[0], 'SIGKILL');
+    await s.metricBecomes('runnel_workers_died_total', 1);
+    await serving(s);
+    s.kill('SIGHUP');
+    await eventually(async () => assert.equal(await s.metric('runnel_reloads_total', { result: 'done' }), 1));
+    assert.ok(isAlive(s.pid));
+    assert.equal((await all(s)).length, 3);
+    await s.stop();
+  });
+
   test('descriptors are not left behind, and each has its own port only', async () => {
     const s = await start(echo(0));
     const isPort = new Set(sockets(s.pid));
