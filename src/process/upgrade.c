@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,7 +43,29 @@ static void take_teller(void)
         upgrade.teller = fd;
 }
 
-/* Where it was started from, which may be a link that leads to a newer one by now. */
+static bool is_what_runs(const char *path)
+{
+    struct stat there, here;
+
+    return stat(path, &there) == 0 && stat("/proc/self/exe", &here) == 0 &&
+           there.st_dev == here.st_dev && there.st_ino == here.st_ino;
+}
+
+static bool find_in_path(const char *name)
+{
+    struct str folders = str_of(getenv("PATH")), folder;
+
+    while (str_next(&folders, ':', &folder)) {
+        snprintf(upgrade.path, sizeof upgrade.path, "%.*s/%s",
+                 STR_ARG(folder.n ? folder : STR(".")), name);
+        if (is_what_runs(upgrade.path))
+            return true;
+    }
+    return false;
+}
+
+/* Where it was started from, which may be a link that leads to a newer one by now; also if
+ * that was found by its name alone. */
 void upgrade_remember(char **argv)
 {
     ssize_t n = -1;
@@ -53,6 +77,8 @@ void upgrade_remember(char **argv)
         return;
     }
     n = readlink("/proc/self/exe", upgrade.path, sizeof upgrade.path - 1);
+    if (find_in_path(argv[0]))
+        return;
     upgrade.path[n > 0 ? n : 0] = '\0';
 }
 

@@ -4,7 +4,7 @@
 // RUNNEL_STREAMS=1000 with a release build is what the crowds are for; without it they are small.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { start as startProvider } from '../providers/lib/index.mjs';
 import { allGone, areWhole, binary, calm, children, crowd, descriptors, eventually, fails, finish, get, isAlive, knock, link, ms, place, run, scratch, sleep, start, STREAMS, upgrade, words } from './lib/crew.mjs';
@@ -95,6 +95,19 @@ describe('one after the other', () => {
     await finish(s, pid);
   });
 
+  test('also if it was found by its name alone, whoever follows', { timeout: ms(60000) }, async () => {
+    const places = [place(), place(), place()];
+    const l = link(places[0].path);
+    const s = await start(echo(0), { program: basename(l.path), env: { PATH: `/nowhere:${dirname(l.path)}:${process.env.PATH}` } });
+    let { pid } = s;
+    for (const { path } of places.slice(1)) {
+      l.turn(path);
+      ({ pid } = await upgrade(s, pid));
+      assert.equal(readlinkSync(`/proc/${pid}/exe`), path);
+    }
+    await finish(s, pid);
+  });
+
   test('another address takes an upgrade', async () => {
     const s = await start(echo(20));
     const readers = await crowd(s.port, 5);
@@ -157,19 +170,6 @@ describe('one that cannot follow', () => {
       await eventually(() => assert.throws(comm));
     });
 
-  test('nobody takes the environment\'s word for a socket', async () => {
-    const r = await run(['serve'], { env: { RUNNEL_LISTEN_FDS: '1' } });
-    assert.equal(r.code, 1);
-    assert.match(r.stderr, /names 1 as a listening socket, and it is none/);
-  });
-});
-
-describe('with a database', () => {
-  let pg, d;
-  before(async () => { pg = await cluster(); d = await database({ on: pg }); });
-  after(() => pg?.remove());
-
-  test('what outlasts the drain goes on for its readers by their last id', { timeout: ms(120000) }, async () => {
   for (const workers of [1, 2])
     test(`is not one whose old one is gone when ${workers === 1 ? 'it serves' : 'they serve'}`, async () => {
       const p = place();
@@ -185,6 +185,19 @@ describe('with a database', () => {
       await allGone([pid]);
     });
 
+  test('nobody takes the environment\'s word for a socket', async () => {
+    const r = await run(['serve'], { env: { RUNNEL_LISTEN_FDS: '1' } });
+    assert.equal(r.code, 1);
+    assert.match(r.stderr, /names 1 as a listening socket, and it is none/);
+  });
+});
+
+describe('with a database', () => {
+  let pg, d;
+  before(async () => { pg = await cluster(); d = await database({ on: pg }); });
+  after(() => pg?.remove());
+
+  test('what outlasts the drain goes on for its readers by their last id', { timeout: ms(120000) }, async () => {
     const s = await durable.serve(d, { pace: 20, workers: 2, drain_seconds: duration(2500) });
     const [short, long] = [durable.words(30, 's'), durable.words(400, 'l')];
     const readers = await durable.crowd(s, process.env.RUNNEL_STREAMS ? STREAMS : 40);
