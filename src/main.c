@@ -233,7 +233,7 @@ static void look_after_upgrade(struct deadline *d)
 {
     enum upgrade how = upgrade_look();
 
-    if (how == UPGRADE_STARTS)
+    if (how == UPGRADE_STARTS || how == UPGRADE_LINGERS)
         deadline_arm(d, clock_now() + LOOK_MS * CLOCK_MS);
     if (how == UPGRADE_SERVES)
         notify_socket_close();                /* the new one speaks from now on */

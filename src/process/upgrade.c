@@ -27,6 +27,7 @@ static struct {
     char   **argv;
     char     path[PATH_MAX];
     pid_t    pid;                             /* of the new one; 0: there is none */
+    pid_t    late;                            /* it did not serve in time, and has not ended */
     int      ready;                           /* what it tells                  */
     int      teller;                          /* where this one tells it; 0: nobody waits */
     uint64_t until;
@@ -76,9 +77,9 @@ void upgrade_remember(char **argv)
         snprintf(upgrade.path, sizeof upgrade.path, "%s", argv[0]);
         return;
     }
-    n = readlink("/proc/self/exe", upgrade.path, sizeof upgrade.path - 1);
     if (find_in_path(argv[0]))
         return;
+    n = readlink("/proc/self/exe", upgrade.path, sizeof upgrade.path - 1);
     upgrade.path[n > 0 ? n : 0] = '\0';
 }
 
@@ -154,10 +155,22 @@ static void start(const struct ports *p, const int ends[2])
     buf_release(&ports);
 }
 
+/* One that was late has been told to end, and may not listen. */
+static bool is_late_one_there(void)
+{
+    if (upgrade.late && waitpid(upgrade.late, NULL, WNOHANG) != 0)
+        upgrade.late = 0;
+    return upgrade.late != 0;
+}
+
 static const char *objection(void)
 {
     if (upgrade.pid)
         return "one is under way";
+    if (is_late_one_there()) {
+        kill(upgrade.late, SIGKILL);
+        return "the last one has not ended yet";
+    }
     if (getpid() == 1)
         return "the first process of a container cannot be replaced: start another container";
     return NULL;
@@ -217,7 +230,7 @@ enum upgrade upgrade_look(void)
     int  status;
 
     if (!upgrade.pid)
-        return UPGRADE_NONE;
+        return is_late_one_there() ? UPGRADE_LINGERS : UPGRADE_NONE;
     if (read(upgrade.ready, &said, 1) == 1) {
         LOG(LOG_INFO, L_MSG("upgraded"), L_INT("new_pid", upgrade.pid));
         return end_as(UPGRADE_SERVES);
@@ -227,7 +240,9 @@ enum upgrade upgrade_look(void)
     if (clock_now() < upgrade.until)
         return UPGRADE_STARTS;
     kill(upgrade.pid, SIGTERM);
-    return fail("the new one did not serve in time", 0);
+    upgrade.late = upgrade.pid;
+    fail("the new one did not serve in time", 0);
+    return UPGRADE_LINGERS;
 }
 
 bool upgrade_is_under_way(void)
@@ -237,6 +252,8 @@ bool upgrade_is_under_way(void)
 
 void upgrade_give_up(void)
 {
+    if (is_late_one_there())
+        kill(upgrade.late, SIGKILL);
     if (!upgrade.pid)
         return;
     kill(upgrade.pid, SIGTERM);

@@ -9,7 +9,13 @@
 
 #include "net/ports.h"
 
-enum upgrade { UPGRADE_NONE, UPGRADE_STARTS, UPGRADE_SERVES, UPGRADE_FAILED };
+enum upgrade {
+    UPGRADE_NONE,
+    UPGRADE_STARTS,
+    UPGRADE_LINGERS,                          /* it failed, and has not ended yet */
+    UPGRADE_SERVES,
+    UPGRADE_FAILED,
+};
 
 /* First of all: how this program was started, and by whom. The words stay the caller's. */
 void upgrade_remember(char **argv);
