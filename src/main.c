@@ -85,6 +85,14 @@ static void reload(int signal)
 
 /* ---- the end -------------------------------------------------------------------------- */
 
+/* Also those whose question was still on its way. What cannot be kept by the time that nobody
+ * can be told any more stays as the journal has it. */
+static void end_turns(void)
+{
+    turns_interrupt_all(FAULT_SHUTDOWN);
+    turns_hurry(service.cut_at);
+}
+
 /* Running answers get their last word; a moment later the rest is cut. That is also what
  * becomes of readers of an answer that is made elsewhere: they come back to another instance. */
 static void end_now(void)
@@ -94,7 +102,7 @@ static void end_now(void)
     if (turns_alive())
         LOG(LOG_WARN, L_MSG("ending running turns"), L_INT("turns", turns_alive()));
     http_server_hurry(&service.server);
-    turns_interrupt_all(FAULT_SHUTDOWN);
+    end_turns();
 }
 
 /* Answers have ended before what they used is counted. */
@@ -116,6 +124,8 @@ static void look_after_drain(struct deadline *d)
         end_now();
     else if (service.ending && now >= service.cut_at)
         http_server_cut(&service.server);
+    if (service.ending)
+        end_turns();
     deadline_arm(d, now + LOOK_MS * CLOCK_MS);
 }
 
@@ -307,6 +317,7 @@ static int serve(void)
 {
     struct buf mistakes = BUF(64 * 1024);
 
+    signal(SIGPIPE, SIG_IGN);                 /* who leads others has no loop to do it */
     service.read = setup_read(&mistakes);
     service.workers = service.read ? crew_size(service.read->workers) : 1;
     if (service.workers == 1)
@@ -317,7 +328,6 @@ static int serve(void)
     }
     log_setup((enum log_level)service.read->log_level, (enum log_format)service.read->log_format);
     notify_socket_open();
-    signal(SIGPIPE, SIG_IGN);                 /* who leads others has no loop to do it */
     if (service.workers > 1)
         return lead(&(struct led){ &service.read, &service.ports, service.workers, service.migrates,
                                    work, announce_crew });

@@ -76,6 +76,12 @@ void turns_interrupt_all(enum fault why)
         turn_interrupt(LIST_OWNER(k, struct turn, link), why);
 }
 
+void turns_hurry(uint64_t until)
+{
+    LIST_EACH(&all, k)
+        turn_hurry(LIST_OWNER(k, struct turn, link), until);
+}
+
 static void limit_reached(struct deadline *d)
 {
     turn_interrupt(LIST_OWNER(d, struct turn, limit), FAULT_TIMEOUT);

@@ -60,6 +60,7 @@ struct turn *turn_start(const struct turn_order *order);
 /* Somebody wants it to end: the first reason stands. */
 void turn_interrupt(struct turn *t, enum fault why);
 void turns_interrupt_all(enum fault why);
+void turns_hurry(uint64_t until);             /* what is kept of them is not tried again then */
 
 size_t turns_alive(void);
 

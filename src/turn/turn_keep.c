@@ -33,6 +33,7 @@ struct memory {
     bool                is_refused;           /* its words were: it is saved without them */
     struct deadline     again;
     uint64_t            give_up;              /* when nobody waits any more for a claim or a save */
+    uint64_t            latest;               /* the same, of all of them       */
 };
 
 /* ---- begin and end ------------------------------------------------------------------------ */
@@ -57,6 +58,7 @@ void turn_keep(struct turn *t, const struct turn_keeping *keeping)
     struct memory *m = t->memory = arena_new(&t->question->arena, sizeof *m);
 
     m->turn = t;
+    m->latest = UINT64_MAX;
     m->keeping = *keeping;
     copy_keeping(t, &m->keeping);
     m->kept = (struct kept){ .whose = m->keeping.whose,
@@ -113,6 +115,12 @@ void turn_keep_up(struct turn *t)
 {
     if (t->memory)
         keeper_look(&t->memory->kept);
+}
+
+void turn_hurry(struct turn *t, uint64_t until)
+{
+    if (t->memory)
+        t->memory->latest = until;
 }
 
 void turn_forget(struct turn *t)
@@ -235,7 +243,7 @@ static void claim_again(struct deadline *d)
 static bool may_yet_be_done(const struct memory *m, enum store_end end)
 {
     return (end == STORE_BUSY || end == STORE_AWAY || end == STORE_UNKNOWN) &&
-           clock_now() < m->give_up;
+           clock_now() < m->give_up && clock_now() < m->latest;
 }
 
 /* Whether it was done is only known when it is asked again, for as long as the database is away:

@@ -99,6 +99,7 @@ bool turn_joins(const struct turn_keeping *keeping, struct sink *sink);       /*
 void turn_keep(struct turn *t, const struct turn_keeping *keeping);
 bool turn_is_kept(const struct turn *t);      /* there is something to save     */
 void turn_keep_up(struct turn *t);            /* something was told             */
+void turn_hurry(struct turn *t, uint64_t until);     /* no claim or save is tried again then */
 void turn_forget(struct turn *t);             /* at its end                     */
 
 /* turn_shorten.c */

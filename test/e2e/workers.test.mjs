@@ -411,6 +411,19 @@ describe('the end', () => {
       }
     });
 
+  test('a question that was on its way when all ends is none that it waits for', async () => {
+    const s = await start(echo(1, { workers: 1, dialects: { openai: { on_leave: 'detach' } } }));
+    const c = await connect(s.port);
+    const asked = chat(words(200), { stream: true });
+    await c.send(asked.subarray(0, asked.length - 1));
+    await sleep(ms(100));
+    s.kill('SIGINT');
+    await s.log({ msg: 'draining' });
+    await c.send(asked.subarray(-1));
+    await s.log({ msg: 'turn', fault: 'shutdown' });
+    await s.gone(ms(5000));
+  });
+
   test('workers without their leader drain', { timeout: ms(60000) }, async () => {
     const s = await start(echo(20));
     const pids = await all(s);
@@ -462,6 +475,36 @@ describe('with a database', () => {
     }
     await s.stop();
   });
+
+  for (const [workers, signals] of [[1, ['SIGINT']], [2, ['SIGTERM', 'SIGTERM']]])
+    test(`${signals.join(', ')} ends it soon, also while the database is away`, { timeout: ms(90000) }, async () => {
+      const s = await serve({ pace: 20, workers, drain_seconds: duration(20000) });
+      const text = durable.words(400, 'g');
+      const readers = await durable.crowd(s, 6);
+      const reading = readers.map((r) => r.ask(s, text));
+      await Promise.all(readers.map((r) => r.heardSome(40, ms(20000))));
+      await pg.stop('immediate');
+      try {
+        s.kill(signals[0]);
+        await s.log({ msg: /^draining/ });
+        if (signals[1]) s.kill(signals[1]);
+        await s.gone(ms(8000));
+        await Promise.all(reading);
+      } finally {
+        await pg.start();
+      }
+      const next = await serve({});
+      await durable.noneIsStreaming(d, durable.LEASE + ms(5000));
+      for (const [, answer] of await durable.kept(d, readers)) {
+        assert.equal(answer.state, 'interrupted');
+        assert.ok(answer.content.length && text.startsWith(answer.content));
+      }
+      for (const r of readers) {
+        assert.notEqual(r.end?.how, 'done');
+        assert.ok(text.startsWith(r.text));
+      }
+      await next.stop();
+    });
 
   test('one that goes on elsewhere is read again, stopped and asked for again by any of them', async () => {
     const s = await serve({ pace: 20 });

@@ -335,6 +335,51 @@ TEST(what_is_refused_without_its_words_is_left_to_others)
     assert_int_equal(fake.saves, 2);
 }
 
+TEST(when_the_process_ends_a_save_is_not_tried_for_long)
+{
+    kept_world("sd");
+    fake.save = STORE_AWAY;
+    fake.saves_that_fail = 1000;
+    ask();
+    pass_for(3);
+    turns_interrupt_all(FAULT_SHUTDOWN);
+    turns_hurry(clock_now() + 300 * CLOCK_MS);
+    pass_for(290);
+    assert_int_equal(tape.last_words, 0);
+    assert_int_equal(fake.saves, 2);
+    pass_for(150);
+    assert_int_equal(turns_alive(), 0);
+    kept_end();
+    told("sde", FAULT_NOT_KEPT);
+    assert_int_equal(fake.saves, 3);
+}
+
+TEST(when_the_process_ends_a_save_is_tried_once_at_least)
+{
+    kept_world("sd");
+    ask();
+    pass_for(3);
+    turns_interrupt_all(FAULT_SHUTDOWN);
+    turns_hurry(clock_now());
+    kept_end();
+    told("sde", FAULT_SHUTDOWN);
+    kept_as("interrupted", "shutdown", "word ");
+}
+
+TEST(when_the_process_ends_a_claim_is_not_made_for_long)
+{
+    kept_world("sdf");
+    fake.claim = STORE_UNKNOWN;
+    ask();
+    pass_for(100);
+    turns_interrupt_all(FAULT_SHUTDOWN);
+    turns_hurry(clock_now() + 300 * CLOCK_MS);
+    pass_for(550);
+    assert_int_equal(turns_alive(), 0);
+    kept_end();
+    assert_in_range(fake.claims_asked, 2, 3);
+}
+
 TEST(a_piece_that_may_be_there_does_not_disturb_the_save)
 {
     for (int is_there = 0; is_there < 2; is_there++) {
@@ -569,6 +614,9 @@ int main(void)
         cmocka_unit_test(what_is_refused_is_saved_without_its_words),
         cmocka_unit_test(without_its_words_it_is_saved_until_it_is_done),
         cmocka_unit_test(what_is_refused_without_its_words_is_left_to_others),
+        cmocka_unit_test(when_the_process_ends_a_save_is_not_tried_for_long),
+        cmocka_unit_test(when_the_process_ends_a_save_is_tried_once_at_least),
+        cmocka_unit_test(when_the_process_ends_a_claim_is_not_made_for_long),
         cmocka_unit_test(a_piece_that_may_be_there_does_not_disturb_the_save),
         cmocka_unit_test(what_is_being_saved_is_journaled_no_more),
         cmocka_unit_test(an_answer_that_failed_gets_its_apology),
