@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { connect } from './lib/raw.mjs';
 import { run, start } from './lib/server.mjs';
 
 const health = async (...args) => {
@@ -44,6 +45,22 @@ describe('a service that runs', () => {
   test('as JSON', async () => {
     const r = await health('--json', ...own());
     assert.deepEqual(JSON.parse(r.stdout), { healthy: true, url: `http://127.0.0.1:${server.port}/readyz`, status: 200, why: '' });
+  });
+
+  test('one that is full is alive, and not ready', async () => {
+    const full = await start({ http: { max_connections: 1 } });
+    const first = await connect(full.port);
+    const at = `http://127.0.0.1:${full.port}`;
+    const alive = await health(`${at}/livez`);
+    assert.deepEqual([alive.code, alive.stderr], [0, '']);
+    assert.match(alive.stdout, /^healthy: \S+\/livez says 503 \{"error".*too many connections.*\n$/);
+    const shown = JSON.parse((await health('--json', '/livez', '--set', `listen=127.0.0.1:${full.port}`)).stdout);
+    assert.deepEqual([shown.healthy, shown.status], [true, 503]);
+    const ready = await health(`${at}/readyz`);
+    assert.equal(ready.code, 1);
+    assert.match(ready.stdout, /^not healthy: \S+\/readyz says 503 /);
+    first.destroy();
+    await full.stop();
   });
 
   test('while it drains it is alive, and not ready', async () => {
@@ -90,6 +107,14 @@ describe('something else that answers', () => {
       assert.ok(performance.now() - asked < 5000);
       s?.close();
     });
+
+  test('to be asked whether it is alive takes HTTP all the same', async () => {
+    const s = await listen((c) => c.end('220 mail.example ESMTP\r\n\r\n'));
+    const r = await health(`http://127.0.0.1:${s.address().port}/livez`);
+    assert.equal(r.code, 1);
+    assert.match(r.stdout, /^not healthy: .* does not speak HTTP\n$/);
+    s.close();
+  });
 
   test('an address that is none is said to be none', async () => {
     for (const url of ['https://127.0.0.1/', 'http://no.such.name/', 'x', '', 'http://127.0.0.1:0/', 'http://127.0.0.1:1/a?b=1', '/a b', '/ä'])
