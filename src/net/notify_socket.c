@@ -103,6 +103,11 @@ void notify_socket_close(void)
     memset(&notify, 0, sizeof notify);
 }
 
+uint64_t notify_watchdog(void)
+{
+    return notify.watchdog;
+}
+
 /* ---- what we say ---------------------------------------------------------------------- */
 
 static void say_alive(struct deadline *d)

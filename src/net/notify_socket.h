@@ -12,8 +12,9 @@
 
 #include <stdint.h>
 
-void notify_socket_open(void);                /* reads the environment          */
-void notify_socket_close(void);
+void     notify_socket_open(void);            /* reads the environment          */
+void     notify_socket_close(void);
+uint64_t notify_watchdog(void);               /* its patience, ns; 0: nobody watches */
 
 void notify_ready(uint64_t drain_ns);         /* also when reloading is over; how long an end takes */
 void notify_reloading(void);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "net/notify_socket.h"
+#include "process/pulse.h"
 #include "process/upgrade.h"
 
 #include <errno.h>
@@ -47,6 +48,7 @@ static struct {
     struct board           *board;
     struct hand             hands[CREW_MAX];
     sigset_t                signals;
+    struct deadline         look;             /* at their pulse                 */
     bool                    has_begun, has_failed;
 } lead;
 
@@ -116,6 +118,8 @@ static _Noreturn void be_worker(pid_t leader, size_t number, bool is_late)
     id_forget();
     clock_update();
     notify_socket_close();
+    deadline_disarm(&lead.look);
+    pulse_begin(number);
     upgrade_leave();
     ports_close_but(lead.plan->ports, number);
     exit(lead.plan->work(lead.plan->ports->fds[number], is_late));
@@ -258,6 +262,29 @@ static void look_whether_begun(void)
     lead.plan->ready();
 }
 
+/* It is sent out again like one that died of itself. */
+static void look_who_stands_still(struct deadline *d)
+{
+    for (size_t i = 0; i < lead.plan->size && !is_over(); i++) {
+        struct hand *h = &lead.hands[i];
+
+        if (!h->pid || !atomic_load(&lead.board->is_ready[i]) || !pulse_stands_still(i))
+            continue;
+        LOG(LOG_ERROR, L_MSG("a worker stands still"), L_INT("worker", i + 1),
+            L_INT("worker_pid", h->pid));
+        kill(h->pid, SIGKILL);
+    }
+    deadline_arm(d, clock_now() + pulse_every());
+}
+
+static void watch(void)
+{
+    lead.look.run = look_who_stands_still;
+    pulse_prepare(notify_watchdog());
+    if (pulse_every())
+        deadline_arm(&lead.look, clock_now() + pulse_every());
+}
+
 /* ---- the leader: signals ------------------------------------------------------------------------ */
 
 static void obey(int signal)
@@ -294,7 +321,7 @@ static uint64_t first_due(void)
 }
 
 /* It looks now and then while all begin, or while the log is not read: there is no signal for
- * that. Its one deadline is the supervisor's watchdog. */
+ * that. Its deadlines are those of the supervisor's watchdog. */
 static uint64_t time_to_sleep(void)
 {
     uint64_t now = clock_now(), due = is_over() ? UINT64_MAX : first_due();
@@ -341,6 +368,7 @@ static void prepare(const struct crew_plan *plan)
     for (size_t i = 0; i < sizeof heard / sizeof *heard; i++)
         sigaddset(&lead.signals, heard[i]);
     sigprocmask(SIG_BLOCK, &lead.signals, NULL);
+    watch();
 }
 
 int crew_lead(const struct crew_plan *plan)

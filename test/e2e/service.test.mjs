@@ -103,4 +103,35 @@ describe('under a supervisor', () => {
     await eventually(() => assert.ok(ear.words.length > said));
     await server.stop();
   });
+
+  const watched = async () => {
+    const server = await start({ workers: 3 }, { env: { NOTIFY_SOCKET: ear.path, WATCHDOG_USEC: String(ms(2000) * 1000) } });
+    return { server, pids: children(server.pid) };
+  };
+
+  test('a worker that stands still is replaced, and the others are left alone', { timeout: ms(60000) }, async () => {
+    const { server, pids } = await watched();
+    process.kill(pids[1], 'SIGSTOP');
+    const line = await server.log({ msg: 'a worker stands still' });
+    assert.deepEqual([line.worker, line.worker_pid, line.level], ['2', String(pids[1]), 'error']);
+    await server.log({ msg: 'a worker died', worker_pid: String(pids[1]), signal: '9' });
+    await server.log((f) => f.msg === 'worker ready' && !pids.includes(Number(f.worker_pid)));
+    for (let i = 0; i < 30; i++) assert.equal((await get(server.port, '/livez', 'Connection: close')).status, 200);
+    const now = children(server.pid);
+    assert.deepEqual([now.length, now.includes(pids[0]), now.includes(pids[2])], [3, true, true]);
+    await server.stop();
+  });
+
+  test('when all of them stand still together, nobody is blamed', { timeout: ms(60000) }, async () => {
+    const { server, pids } = await watched();
+    const everybody = [server.pid, ...pids];
+    await sleep(ms(1500));
+    for (const pid of everybody) process.kill(pid, 'SIGSTOP');
+    await sleep(ms(5000));
+    for (const pid of everybody) process.kill(pid, 'SIGCONT');
+    await sleep(ms(2500));
+    assert.deepEqual(everybody.filter(isAlive), everybody);
+    assert.doesNotMatch(server.stderr, /stands still|a worker died/);
+    await server.stop();
+  });
 });
