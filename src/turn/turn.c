@@ -25,7 +25,7 @@
  *
  * The table `script` is the flow; read it first. A step asks for one thing and
  * waits. When the thing comes, got_*() says where to go next. Of most turns nothing is
- * kept: recall, claim, remember and save are over at once then (turn_keep.c).
+ * kept: recall, claim, remember and save are over at once then (turn_keep.c, turn_save.c).
  *
  * Two doors lead into a waiting turn, and both only leave a note: turn_resume() (the
  * thing came) and turn_interrupt() (somebody wants an end). The notes are read from

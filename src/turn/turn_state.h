@@ -93,7 +93,7 @@ extern const struct turn_step step_choose, step_place, step_answer;
 void                          turn_pace(struct tale *tale);
 
 /* turn_keep.c */
-extern const struct turn_step step_recall, step_claim, step_remember, step_save;
+extern const struct turn_step step_recall, step_claim, step_remember;
 bool turn_joins(const struct turn_keeping *keeping, struct sink *sink);       /* one that runs
                                                  here, and has the same key     */
 void turn_keep(struct turn *t, const struct turn_keeping *keeping);
@@ -101,6 +101,9 @@ bool turn_is_kept(const struct turn *t);      /* there is something to save     
 void turn_keep_up(struct turn *t);            /* something was told             */
 void turn_hurry(struct turn *t, uint64_t until);     /* no claim or save is tried again then */
 void turn_forget(struct turn *t);             /* at its end                     */
+
+/* turn_save.c */
+extern const struct turn_step step_save;
 
 /* turn_shorten.c */
 extern const struct turn_step step_shorten;
