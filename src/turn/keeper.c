@@ -32,6 +32,7 @@ static struct {
     struct sweep                sweep;
     bool                        is_sweeping;
     bool                        is_failing; /* the journal was not written the last time */
+    bool                        is_overdue; /* its next round waits for the end of this one */
     struct deadline             journal, leases, sweeps, clears;
     uint64_t                    steady_since; /* nobody is taken for dead while the database
                                                  cannot be told that he lives   */
@@ -177,6 +178,28 @@ static void write_journal(void)
         send_pieces(chosen, n);
 }
 
+static bool is_round_over(void)
+{
+    LIST_EACH(&keeper.turns, l) {
+        struct kept *k = LIST_OWNER(l, struct kept, link);
+
+        if (k->is_due && is_to_be_written(k))
+            return false;
+    }
+    return true;
+}
+
+/* Nobody's turn comes twice before everybody's has come once. A round that is late is followed by
+ * the next one as soon as it is over: what was told at its beginning has waited for long. */
+static void begin_round(void)
+{
+    keeper.is_overdue = !is_round_over();
+    if (keeper.is_overdue)
+        return;
+    LIST_EACH(&keeper.turns, l)
+        LIST_OWNER(l, struct kept, link)->is_due = true;
+}
+
 static void on_added(struct verb *v)
 {
     keeper.is_failing = v->end != STORE_OK;
@@ -191,26 +214,11 @@ static void on_added(struct verb *v)
         }
         k->on_its_way = false;
     }
-    if (v->end == STORE_OK)
-        write_journal();
-}
-
-static bool is_round_over(void)
-{
-    LIST_EACH(&keeper.turns, l) {
-        struct kept *k = LIST_OWNER(l, struct kept, link);
-
-        if (k->is_due && is_to_be_written(k))
-            return false;
-    }
-    return true;
-}
-
-/* Nobody's turn comes twice before everybody's has come once. */
-static void begin_round(void)
-{
-    LIST_EACH(&keeper.turns, l)
-        LIST_OWNER(l, struct kept, link)->is_due = true;
+    if (v->end != STORE_OK)
+        return;
+    if (keeper.is_overdue)
+        begin_round();
+    write_journal();
 }
 
 static void on_journal(struct deadline *d)
@@ -218,8 +226,7 @@ static void on_journal(struct deadline *d)
     if (keeper.turns.n == 0)
         return;
     deadline_arm(d, clock_now() + journal_pause());
-    if (is_round_over())
-        begin_round();
+    begin_round();
     write_journal();
 }
 
