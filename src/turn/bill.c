@@ -190,7 +190,8 @@ void bill_unheard_over(struct bill *b, const struct tally *tally, struct usage o
     struct usage counted = tally_usage_of_call(tally);
 
     add_usage(b, is_counted(counted) ? counted : ours);
-    b->is_estimated = b->is_estimated || (!is_counted(counted) && is_counted(ours));
+    if (!is_counted(counted) && is_counted(ours))
+        b->is_estimated = true;
 }
 
 /* ---- go on ----------------------------------------------------------------------------- */

@@ -767,7 +767,6 @@ BILL = [
     ("what was counted of it is estimated", "is_counted(counted) ? counted : ours", "ours"),
     ("nothing of it is estimated", "!is_counted(counted) && is_counted(ours)", "false"),
     ("what was refused is estimated", "!is_counted(counted) && is_counted(ours)", "!is_counted(counted)"),
-    ("a call after a summary is no estimate", "b->is_estimated = b->is_estimated || (", "b->is_estimated = ("),
     ("nothing is estimated", "        add_usage(b, ours);\n", "        ;\n"),
     ("an estimate has no question", "ours = { b->prompt, ", "ours = { 0, "),
     ("an estimate has no answer", "tokens_of(tally->text_bytes - tally->text_before)", "0"),

@@ -146,6 +146,7 @@ static void without_a_summary_it_goes_on(void **state)
         told("sduf", FAULT_NONE);
         assert_int_equal(one.starts, 2);
         asked_with(1, 1 + 15, "w05", "w19");
+        assert_int_equal(budget.bill.is_estimated, i == 1);   /* words that nobody counted */
         settle();
     }
 }
